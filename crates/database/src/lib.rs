@@ -1,0 +1,172 @@
+//! `SQLite` or `PostgreSQL` behind one type and one SQL text.
+//!
+//! - [`Database`]: the pools; [`Database::read`] and [`Database::begin`] hand out a [`Tx`].
+//! - [`sql!`]: runs one statement on whichever database a [`Tx`] belongs to.
+//! - [`Error`]: what went wrong, by what the caller can do about it.
+//! - [`DatabaseUrl`]: where a database is.
+//! - [`testing`]: a fresh database per test, on both engines.
+//!
+//! The SQL itself lives with whoever owns the tables: `auth-server`'s `store` and
+//! `registry-server`'s `metadata`. Both dialects understand `$1` placeholders, `ON CONFLICT` and
+//! `RETURNING`; where they differ, match on the [`Tx`].
+
+mod error;
+mod sql;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tx;
+mod url;
+
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+pub use self::error::{Error, StartError};
+pub use self::tx::{PostgresTx, SqliteTx, Tx};
+pub use self::url::{DatabaseUrl, InvalidDatabaseUrl};
+
+// `sql!` expands in the caller's crate, which need not depend on sqlx for it.
+#[doc(hidden)]
+pub use sqlx as __sqlx;
+
+/// How long a caller waits for a free connection before it is told that the database is
+/// unavailable. Shorter than any client's patience, longer than a fail-over of a local proxy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long `SQLite` waits for another process (a command line beside the server) to finish.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections to one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Sqlite(SqlitePools),
+    Postgres(PgPool),
+}
+
+/// `SQLite` allows one writer at a time: a single connection makes writers queue fairly here
+/// instead of polling a locked file, while readers go on beside it.
+#[derive(Clone, Debug)]
+pub struct SqlitePools {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Database {
+    /// Opens the database; a missing `SQLite` file is created, readable by its owner alone.
+    ///
+    /// `connections` bounds the pool (for `SQLite`: the readers).
+    pub async fn connect(url: &DatabaseUrl, connections: u32) -> Result<Self, StartError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                create_private(path).map_err(|source| StartError::File {
+                    path: path.clone(),
+                    source,
+                })?;
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // FULL: a commit is on the disk when it is acknowledged. NORMAL may lose the
+                    // last commits of a WAL at a power cut.
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(BUSY_TIMEOUT);
+                let writer = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .test_before_acquire(false)
+                    .connect_with(options.clone())
+                    .await?;
+                let readers = SqlitePoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .test_before_acquire(false)
+                    .connect_lazy_with(options.pragma("query_only", "ON"));
+                Ok(Self::Sqlite(SqlitePools { writer, readers }))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let options: PgConnectOptions =
+                    secrecy::ExposeSecret::expose_secret(url).parse()?;
+                let pool = PgPoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options)
+                    .await?;
+                Ok(Self::Postgres(pool))
+            }
+        }
+    }
+
+    /// Brings the schema up to date, with the migrations of the dialect in use. Replicas that
+    /// start together wait for each other.
+    pub async fn migrate(&self, sqlite: &Migrator, postgres: &Migrator) -> Result<(), StartError> {
+        match self {
+            Self::Sqlite(pools) => sqlite.run(&pools.writer).await?,
+            Self::Postgres(pool) => postgres.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// For reading: every statement sees the latest committed state. Nothing to commit.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        Ok(match self {
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::Reading(pools.readers.acquire().await?)),
+            Self::Postgres(pool) => Tx::Postgres(PostgresTx::Reading(pool.acquire().await?)),
+        })
+    }
+
+    /// For changing: all statements up to [`Tx::commit`] take effect together, or none does.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        Ok(match self {
+            // IMMEDIATE: a transaction that reads first and writes later must not find, between
+            // the two, that somebody else has written.
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::Writing(
+                pools.writer.begin_with("BEGIN IMMEDIATE").await?,
+            )),
+            Self::Postgres(pool) => Tx::Postgres(PostgresTx::Writing(pool.begin().await?)),
+        })
+    }
+
+    /// Whether the database answers, for health checks.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut tx = self.read().await?;
+        sql!(&mut tx, fetch_one(i32,), "SELECT 1").map(drop)
+    }
+
+    /// Waits for running statements, then closes all connections; `SQLite` folds its log into
+    /// the database file.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(pools) => {
+                pools.readers.close().await;
+                pools.writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Creates the file, and the folder it is in, for their owner alone: password hashes live there.
+fn create_private(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::*;
+
+fn schema(text: &'static str) -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        Cow::Borrowed("things"),
+        MigrationType::Simple,
+        sqlx::SqlSafeStr::into_sql_str(text),
+        false,
+    )])
+}
+
+fn sqlite() -> Migrator {
+    schema(
+        "CREATE TABLE things (name TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL, id BLOB NOT NULL, yes INTEGER NOT NULL) STRICT",
+    )
+}
+
+fn postgres() -> Migrator {
+    schema(
+        "CREATE TABLE things (name TEXT PRIMARY KEY, at TIMESTAMPTZ NOT NULL, id UUID NOT NULL, yes BOOLEAN NOT NULL)",
+    )
+}
+
+type Thing = (String, chrono::DateTime<chrono::Utc>, uuid::Uuid, bool);
+
+fn at(microseconds: i64) -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp_micros(microseconds).unwrap()
+}
+
+async fn insert(tx: &mut Tx, name: &str, microseconds: i64) -> Result<u64, Error> {
+    sql!(
+        tx,
+        execute,
+        "INSERT INTO things (name, at, id, yes) VALUES ($1, $2, $3, $4)",
+        name,
+        at(microseconds),
+        uuid::Uuid::from_u128(7),
+        true
+    )
+}
+
+crate::test_on_both! {
+    migrations: (sqlite(), postgres());
+
+    async fn values_come_back_as_they_went_in(database: Database) {
+        let mut tx = database.begin().await.unwrap();
+        assert_eq!(insert(&mut tx, "a", 1_700_000_000_123_456).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+
+        let mut tx = database.read().await.unwrap();
+        let thing = sql!(&mut tx, fetch_one Thing, "SELECT name, at, id, yes FROM things").unwrap();
+        assert_eq!(
+            thing,
+            ("a".to_owned(), at(1_700_000_000_123_456), uuid::Uuid::from_u128(7), true)
+        );
+    }
+
+    async fn times_sort_whatever_their_fraction(database: Database) {
+        let mut tx = database.begin().await.unwrap();
+        let times = [0, 1, 1_000, 500_000, 500_001, 999_999, 1_000_000];
+        for (index, time) in times.iter().enumerate() {
+            insert(&mut tx, &index.to_string(), *time).await.unwrap();
+        }
+        let sorted: Vec<(String,)> =
+            sql!(&mut tx, fetch_all (String,), "SELECT name FROM things ORDER BY at").unwrap();
+        let names: Vec<String> = sorted.into_iter().map(|(name,)| name).collect();
+        assert_eq!(names, ["0", "1", "2", "3", "4", "5", "6"]);
+    }
+
+    async fn a_dropped_transaction_leaves_nothing(database: Database) {
+        let mut tx = database.begin().await.unwrap();
+        insert(&mut tx, "a", 0).await.unwrap();
+        drop(tx);
+
+        let mut tx = database.begin().await.unwrap();
+        let (count,) = sql!(&mut tx, fetch_one (i64,), "SELECT count(*) FROM things").unwrap();
+        assert_eq!(count, 0);
+    }
+
+    async fn a_second_row_with_the_same_key_is_a_conflict(database: Database) {
+        let mut tx = database.begin().await.unwrap();
+        insert(&mut tx, "a", 0).await.unwrap();
+        let error = insert(&mut tx, "a", 0).await.unwrap_err();
+        assert!(matches!(error, Error::Conflict(_)), "{error:?}");
+    }
+
+    async fn a_closed_database_is_unavailable(database: Database) {
+        database.close().await;
+        let error = database.ping().await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    }
+
+    async fn a_statement_that_does_not_fit_is_internal(database: Database) {
+        let mut tx = database.read().await.unwrap();
+        let error = sql!(&mut tx, execute, "DELETE FROM nothing").unwrap_err();
+        assert!(matches!(error, Error::Internal(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write_to_sqlite() {
+    let test = testing::TestDatabase::sqlite(&sqlite()).await;
+    let mut tx = test.database.read().await.unwrap();
+    let error = insert(&mut tx, "a", 0).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn both_schemas_list_the_same_columns() {
+    let sqlite = testing::TestDatabase::sqlite(&sqlite()).await;
+    let postgres = testing::TestDatabase::postgres(&postgres()).await;
+    let expected = testing::columns(&sqlite.database).await;
+    assert_eq!(expected.len(), 4);
+    assert_eq!(expected, testing::columns(&postgres.database).await);
+}
+
+#[tokio::test]
+async fn a_new_sqlite_file_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("below/data.sqlite");
+    Database::connect(&DatabaseUrl::Sqlite(path.clone()), 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn urls_are_checked_and_never_show_their_password() {
+    use std::str::FromStr as _;
+
+    let url = DatabaseUrl::from_str("postgres://me:s3cret@db.example/auth").unwrap();
+    assert_eq!(url.described(), "postgres://db.example/auth");
+    assert!(!format!("{url:?}").contains("s3cret"));
+    let sqlite = DatabaseUrl::from_str("sqlite:///var/lib/auth.sqlite").unwrap();
+    assert_eq!(sqlite.described(), "sqlite:/var/lib/auth.sqlite");
+    for (text, error) in [
+        ("mysql://db/auth", InvalidDatabaseUrl::Scheme),
+        ("sqlite:", InvalidDatabaseUrl::NoPath),
+        ("sqlite::memory:", InvalidDatabaseUrl::NoPath),
+    ] {
+        assert_eq!(DatabaseUrl::from_str(text).unwrap_err(), error, "{text}");
+    }
+    assert!(matches!(
+        DatabaseUrl::from_str("postgres://[").unwrap_err(),
+        InvalidDatabaseUrl::Syntax(_)
+    ));
+}
