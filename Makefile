@@ -1,0 +1,58 @@
+# Everything a person does here. `make` alone lists it.
+
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+environment := tests/environment
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Build and serve everything on http://localhost:5000 (needs Rust and a C compiler, nothing else)
+	cargo run --release --bin portcullis -- up
+
+.PHONY: build
+build: ## Build the optimised binary
+	cargo build --release --bin portcullis
+
+.PHONY: test
+test: ## Run every test with real databases and clients; sets up what it needs (Debian 12, root)
+	@$(environment)/cargo-tools cargo-nextest
+	$(environment)/with $(MAKE) --no-print-directory test-here
+
+# With the environment up: `tests/environment/start` brings it up until `tests/environment/stop`.
+.PHONY: test-here
+test-here:
+	cargo build --bin portcullis
+	cargo test --workspace --doc
+	cargo nextest run --workspace
+
+.PHONY: test-unit
+test-unit: ## Run the tests of the crates alone: seconds, no real clients (needs PORTCULLIS_TEST_POSTGRES)
+	@$(environment)/cargo-tools cargo-nextest
+	cargo nextest run --workspace --exclude acceptance
+
+.PHONY: lint
+lint: ## Check format, lints, dependencies, spelling and scripts
+	@$(environment)/packages
+	@$(environment)/cargo-tools cargo-deny typos-cli
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo deny --log-level error check bans licenses sources
+	typos
+	shellcheck .ci/run $(environment)/*
+	$(environment)/check-tree
+
+.PHONY: advisories
+advisories: ## Look for known vulnerabilities in dependencies (fetches the RustSec database)
+	@$(environment)/cargo-tools cargo-deny
+	cargo deny check advisories
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: clean
+clean: ## Remove what was built, and what tests left running
+	$(environment)/stop
+	cargo clean
