@@ -1,0 +1,124 @@
+//! `_file` twins: a secret given by the name of the file that holds it.
+
+use std::io::Read as _;
+use std::rc::Rc;
+
+use super::deserialize::{Child, Cursor, join};
+use super::error::Problem;
+use super::node::{Node, Origin, Scalar, Value};
+
+const SUFFIX: &str = "_file";
+
+/// Secrets are keys and passwords; a whole PEM bundle is far below this.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Whether `path` is one of the declared secrets; in a declaration `*` stands for any list index.
+pub(super) fn is_declared(path: &str, secrets: &[String]) -> bool {
+    secrets.iter().any(|declared| {
+        let mut words = path.split('.');
+        declared.split('.').all(|word| {
+            words
+                .next()
+                .is_some_and(|found| word == "*" || word == found)
+        }) && words.next().is_none()
+    })
+}
+
+/// The keys of a section, with a twin for each declared secret.
+pub(super) fn with_twins(path: &str, fields: &[&str], secrets: &[String]) -> Vec<String> {
+    let mut known: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+    for field in fields {
+        let twin = format!("{field}{SUFFIX}");
+        if is_declared(&join(path, field), secrets) && !known.contains(&twin) {
+            known.push(twin);
+        }
+    }
+    known
+}
+
+/// Replaces each twin in `children` by the secret it points at.
+pub(super) fn read_twins<'s>(section: &Cursor<'s>, children: &mut Vec<Child<'s>>, fields: &[&str]) {
+    let twins: Vec<Child<'s>> = children
+        .extract_if(.., |child| !fields.contains(&child.key.as_str()))
+        .collect();
+    for twin in twins {
+        let key = twin
+            .key
+            .strip_suffix(SUFFIX)
+            .unwrap_or(&twin.key)
+            .to_owned();
+        let place = origin(&twin.cursor);
+        let result = match children.iter().find(|child| child.key == key) {
+            Some(child) => Err(format!(
+                "set twice: as `{key}` ({}) and as `{}`; keep one of them",
+                origin(&child.cursor),
+                twin.key
+            )),
+            None => read(&twin.cursor),
+        };
+        match result {
+            Ok(text) => children.push(Child {
+                cursor: Cursor {
+                    node: Some(Rc::new(Node::new(
+                        place,
+                        Value::Scalar(Scalar {
+                            text,
+                            plain: false,
+                            verbatim: None,
+                        }),
+                    ))),
+                    overrides: Vec::new(),
+                    path: join(&section.path, &key),
+                    pass: section.pass,
+                },
+                key,
+            }),
+            Err(message) => {
+                let mut problems = section.pass.problems.borrow_mut();
+                let problem = Problem {
+                    origin: place,
+                    key: twin.cursor.path,
+                    message,
+                };
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+    }
+}
+
+fn origin(cursor: &Cursor<'_>) -> Origin {
+    match (&cursor.node, cursor.overrides.first()) {
+        (Some(node), _) => node.origin.clone(),
+        (None, Some(variable)) => variable.origin(),
+        (None, None) => Origin::Nowhere,
+    }
+}
+
+fn read(twin: &Cursor<'_>) -> Result<String, String> {
+    let path = match twin.node.as_ref().map(|node| &node.value) {
+        Some(Value::Scalar(scalar)) if twin.overrides.is_empty() => scalar.as_text(),
+        _ => return Err("expected the path of a file".to_owned()),
+    };
+    let unreadable = |reason: &dyn std::fmt::Display| format!("cannot read {path}: {reason}");
+    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
+    let mut text = String::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(&error))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(unreadable(&format_args!("longer than {MAX_BYTES} bytes")));
+    }
+    // Editors and `echo` end the file with a newline that is not part of the secret.
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err(format!("{path} is empty"));
+    }
+    Ok(text)
+}
