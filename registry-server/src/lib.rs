@@ -1,1 +1,3 @@
-
+pub mod blob_store;
+pub mod metadata;
+pub mod oci;

@@ -1,0 +1,51 @@
+//! [`BlobStoreError`]: errors by meaning.
+
+use std::io;
+
+use crate::oci::Digest;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobStoreError {
+    #[error("there is no such content in the store")]
+    NotFound,
+    /// The disk or a quota is full. Nothing was acknowledged.
+    #[error("the store is full")]
+    NoSpace(#[source] io::Error),
+    /// The store cannot be written to: a read-only mount, missing permission.
+    #[error("the store is read-only")]
+    ReadOnly(#[source] io::Error),
+    /// Another writer has the upload.
+    #[error("the upload is being written by somebody else")]
+    Busy,
+    /// The bytes are not what they were said to be.
+    #[error("the content has the digest {actual}, not {expected}")]
+    DigestMismatch { expected: Digest, actual: Digest },
+    /// Stored bytes are missing or shorter than acknowledged. Nothing that a client can mend.
+    #[error("stored content is damaged: {0}")]
+    Damaged(&'static str),
+    /// Anything else; it may work later.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] io::Error),
+}
+
+impl From<io::Error> for BlobStoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::NoSpace(error),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly(error)
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+impl From<rustix::io::Errno> for BlobStoreError {
+    fn from(error: rustix::io::Errno) -> Self {
+        io::Error::from(error).into()
+    }
+}

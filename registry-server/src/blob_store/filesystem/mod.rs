@@ -1,0 +1,299 @@
+//! [`FilesystemStore`]: blobs as files, at the very paths where distribution keeps them.
+//!
+//! ```text
+//! <root>/docker/registry/v2/blobs/<algorithm>/<2 hex>/<hex>/data
+//! <root>/docker/registry/v2/repositories/<name>/_uploads/<uuid>/data
+//! ```
+//!
+//! - [`layout`]: these paths; only validated types become part of one.
+//! - [`reader`]: open files and streams from them.
+//! - [`writer`]: one append to an upload.
+//! - [`durable`]: directories that survive a power cut.
+//! - [`walk`]: listings for sweeps.
+//!
+//! An upload's file is locked (`flock`) by whoever writes to it: a write that outlives its request
+//! on the blocking pool keeps its lock until it is done, so it cannot land in the middle of what
+//! the next request writes.
+
+mod durable;
+mod layout;
+mod reader;
+mod walk;
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use self::durable::DurableDirectories;
+use self::layout::Layout;
+pub(super) use self::reader::{FileBlob, FileStream};
+use self::writer::FileWriter;
+use super::{
+    Blob, BlobStore, BlobStoreError, Capacity, StoredBlob, StoredUpload, UploadKey, UploadProgress,
+    UploadWriter,
+};
+use crate::oci::{Digest, Hasher};
+
+/// How often a commit meets a directory that a deletion has just removed before it gives up.
+const COMMIT_ATTEMPTS: usize = 8;
+
+/// Blobs as files below one directory. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FilesystemStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    layout: Layout,
+    directories: DurableDirectories,
+}
+
+impl FilesystemStore {
+    /// Opens the store at `root`, which is created if it is missing. Blocks.
+    ///
+    /// A root that exists is taken as it is: a read-only one can be read from.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, BlobStoreError> {
+        let layout = Layout::new(root.into());
+        if !layout.base().is_dir() {
+            std::fs::create_dir_all(layout.base())?;
+        }
+        let directories = DurableDirectories::new(layout.base().to_owned());
+        Ok(Self(Arc::new(Inner {
+            layout,
+            directories,
+        })))
+    }
+
+    /// The file that holds a blob, relative to the root: for a proxy in front that sends files by
+    /// itself.
+    #[must_use]
+    pub fn relative_path(digest: &Digest) -> PathBuf {
+        Layout::relative_blob(digest)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, BlobStoreError> + Send + 'static,
+    ) -> Result<T, BlobStoreError> {
+        let inner = Arc::clone(&self.0);
+        run_blocking(move || work(&inner)).await
+    }
+}
+
+/// Runs on the blocking pool. A panic there or a runtime that shuts down is reported, not spread.
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobStoreError> + Send + 'static,
+) -> Result<T, BlobStoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(BlobStoreError::Unavailable(io::Error::other(error))),
+    }
+}
+
+#[async_trait]
+impl BlobStore for FilesystemStore {
+    async fn open(&self, digest: &Digest) -> Result<Blob, BlobStoreError> {
+        let path = self.0.layout.blob(digest);
+        let file = match open_cached(&path) {
+            Some(file) => FileBlob::new(file)?,
+            None => run_blocking(move || Ok(FileBlob::new(File::open(path)?)?)).await?,
+        };
+        Ok(Blob::file(file))
+    }
+
+    async fn size(&self, digest: &Digest) -> Result<u64, BlobStoreError> {
+        let path = self.0.layout.blob(digest);
+        run_blocking(move || Ok(std::fs::metadata(path)?.len())).await
+    }
+
+    async fn delete(&self, digest: &Digest) -> Result<(), BlobStoreError> {
+        let path = self.0.layout.blob(digest);
+        run_blocking(move || {
+            absent_is_fine(std::fs::remove_file(&path))?;
+            if let Some(directory) = path.parent() {
+                // It stays if something else is in it, or if a commit was faster.
+                let _ = std::fs::remove_dir(directory);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn append(
+        &self,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+    ) -> Result<Box<dyn UploadWriter>, BlobStoreError> {
+        let writer = FileWriter::open(self.clone(), upload, progress).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn commit(
+        &self,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+        digest: &Digest,
+    ) -> Result<(), BlobStoreError> {
+        let Some(file) = writer::lock(self, upload, progress.offset == 0).await? else {
+            return self.committed_before(progress, digest).await;
+        };
+        let (key, progress, digest) = (upload.clone(), progress.clone(), digest.clone());
+        self.blocking(move |inner| inner.commit(&file, &key, &progress, &digest))
+            .await
+    }
+
+    async fn abort(
+        &self,
+        upload: &UploadKey,
+        _progress: &UploadProgress,
+    ) -> Result<(), BlobStoreError> {
+        let directory = self.0.layout.upload_directory(upload);
+        run_blocking(move || absent_is_fine(std::fs::remove_dir_all(directory))).await
+    }
+
+    fn blobs(&self) -> BoxStream<'static, Result<StoredBlob, BlobStoreError>> {
+        let blobs = self.0.layout.blobs();
+        walk::stream(move |found| walk::blobs(&blobs, found))
+    }
+
+    fn uploads(&self) -> BoxStream<'static, Result<StoredUpload, BlobStoreError>> {
+        let repositories = self.0.layout.repositories();
+        walk::stream(move |found| walk::uploads(&repositories, found))
+    }
+
+    async fn check(&self) -> Result<Capacity, BlobStoreError> {
+        self.blocking(|inner| check(inner.layout.base())).await
+    }
+}
+
+impl FilesystemStore {
+    /// The upload's bytes are gone: fine if a commit had come so far before a crash that only its
+    /// acknowledgement is missing.
+    async fn committed_before(
+        &self,
+        progress: &UploadProgress,
+        digest: &Digest,
+    ) -> Result<(), BlobStoreError> {
+        let computed = Hasher::resume(&progress.midstate).map(Hasher::finish);
+        match self.size(digest).await {
+            Ok(size) if size == progress.offset && computed.as_ref() == Ok(digest) => Ok(()),
+            Ok(_) | Err(BlobStoreError::NotFound) => Err(BlobStoreError::Damaged(
+                "the bytes of an upload have disappeared",
+            )),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inner {
+    fn commit(
+        &self,
+        file: &File,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+        digest: &Digest,
+    ) -> Result<(), BlobStoreError> {
+        let on_disk = file.metadata()?.len();
+        if on_disk < progress.offset {
+            return Err(BlobStoreError::Damaged(
+                "an upload has fewer bytes than were acknowledged",
+            ));
+        }
+        let actual = match Hasher::resume(&progress.midstate) {
+            Ok(hasher)
+                if hasher.algorithm() == digest.algorithm()
+                    && hasher.length() == progress.offset =>
+            {
+                hasher.finish()
+            }
+            _ => writer::hash(file, progress.offset, digest.algorithm())?.finish(),
+        };
+        if actual != *digest {
+            return Err(BlobStoreError::DigestMismatch {
+                expected: digest.clone(),
+                actual,
+            });
+        }
+        if on_disk > progress.offset {
+            file.set_len(progress.offset)?;
+        }
+        if on_disk > progress.offset || progress.offset == 0 {
+            file.sync_all()?;
+        }
+        // Also over a blob that exists: these bytes have just been verified and are durable, of
+        // the others we know neither.
+        self.move_into_place(&self.layout.upload(upload), digest)?;
+        let _ = std::fs::remove_dir_all(self.layout.upload_directory(upload));
+        Ok(())
+    }
+
+    fn move_into_place(&self, from: &Path, digest: &Digest) -> Result<(), BlobStoreError> {
+        let directory = self.layout.blob_directory(digest);
+        let mut attempt = 1;
+        loop {
+            std::fs::create_dir_all(&directory)?;
+            match std::fs::rename(from, self.layout.blob(digest)) {
+                Ok(()) => break,
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && attempt < COMMIT_ATTEMPTS
+                        && from.exists() =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        durable::sync_directory(&directory)?;
+        self.directories.keep(&directory)?;
+        Ok(())
+    }
+}
+
+/// Opens without waiting for a disk: `None` if the path is not in the kernel's cache, or if the
+/// kernel (before 5.12) or a seccomp filter does not let us ask.
+fn open_cached(path: &Path) -> Option<File> {
+    let opened = rustix::fs::openat2(
+        rustix::fs::CWD,
+        path,
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::CACHED,
+    );
+    opened.ok().map(File::from)
+}
+
+fn absent_is_fine(result: io::Result<()>) -> Result<(), BlobStoreError> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes and removes a small file, and asks for the free space.
+fn check(base: &Path) -> Result<Capacity, BlobStoreError> {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+    let probe = base.join(format!(
+        ".probe-{}-{}",
+        std::process::id(),
+        PROBES.fetch_add(1, Ordering::Relaxed)
+    ));
+    let written = std::fs::write(&probe, b"portcullis");
+    let removed = std::fs::remove_file(&probe);
+    written.and(removed)?;
+    let space = rustix::fs::statvfs(base).map_err(|error: Errno| io::Error::from(error))?;
+    Ok(Capacity {
+        total: Some(space.f_blocks.saturating_mul(space.f_frsize)),
+        available: Some(space.f_bavail.saturating_mul(space.f_frsize)),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! [`FileWriter`]: one append to an upload, hashed and written behind the caller's back.
+//!
+//! Two buffers: while the blocking pool hashes and writes one, the caller fills the other. The
+//! kernel is asked to start writing to the disk every few MiB, so that the fsync at the end
+//! finds little left to do.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::num::NonZeroU64;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::fs::Advice;
+use tokio::task::JoinHandle;
+
+use super::{FilesystemStore, durable, run_blocking};
+use crate::blob_store::{BlobStoreError, UploadKey, UploadProgress, UploadWriter};
+use crate::oci::{Algorithm, Hasher};
+
+/// Of each of the two buffers. Smaller ones cost thread hops, larger ones memory per upload.
+const BUFFER: usize = 192 << 10;
+
+/// How much is written before the kernel is asked to start on it.
+const WRITE_BACK: u64 = 8 << 20;
+
+/// How long to wait for a writer whose request is gone to finish its last write.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
+pub(super) struct FileWriter {
+    store: FilesystemStore,
+    upload: UploadKey,
+    algorithm: Algorithm,
+    /// Filled by the caller; handed to `writing` when full.
+    filling: Vec<u8>,
+    /// Accepted bytes, `filling` included.
+    offset: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle(Work),
+    Writing(JoinHandle<Result<Work, BlobStoreError>>),
+    /// An error was reported, or a call was abandoned half-way.
+    Failed,
+}
+
+/// What travels to the blocking pool and back.
+#[derive(Debug)]
+struct Work {
+    file: File,
+    hasher: Hasher,
+    /// Written and hashed up to here.
+    written: u64,
+    /// The kernel was asked to write up to here.
+    handed_over: u64,
+    buffer: Vec<u8>,
+}
+
+impl FileWriter {
+    pub(super) async fn open(
+        store: FilesystemStore,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+    ) -> Result<Self, BlobStoreError> {
+        let offset = progress.offset;
+        let Some(file) = lock(&store, upload, offset == 0).await? else {
+            return Err(BlobStoreError::Damaged(
+                "the bytes of an upload have disappeared",
+            ));
+        };
+        let resumed = Hasher::resume(&progress.midstate)
+            .ok()
+            .filter(|hasher| hasher.length() == offset);
+        let algorithm = progress.algorithm;
+        let work = run_blocking(move || {
+            let on_disk = file.metadata()?.len();
+            if on_disk < offset {
+                return Err(BlobStoreError::Damaged(
+                    "an upload has fewer bytes than were acknowledged",
+                ));
+            }
+            if on_disk > offset {
+                file.set_len(offset)?;
+            }
+            let hasher = match resumed {
+                Some(hasher) => hasher,
+                None => hash(&file, offset, algorithm)?,
+            };
+            Ok(Work {
+                file,
+                hasher,
+                written: offset,
+                handed_over: offset,
+                buffer: Vec::new(),
+            })
+        })
+        .await?;
+        Ok(Self {
+            store,
+            upload: upload.clone(),
+            algorithm,
+            filling: Vec::new(),
+            offset,
+            state: State::Idle(work),
+        })
+    }
+
+    /// Waits until no write is under way.
+    async fn idle(&mut self) -> Result<Work, BlobStoreError> {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::Idle(work) => Ok(work),
+            State::Writing(task) => match task.await {
+                Ok(result) => result,
+                Err(error) => Err(BlobStoreError::Unavailable(io::Error::other(error))),
+            },
+            State::Failed => Err(BlobStoreError::Unavailable(io::Error::other(
+                "the writer has failed before",
+            ))),
+        }
+    }
+
+    /// Swaps the buffers and starts to write the full one.
+    async fn flush(&mut self) -> Result<(), BlobStoreError> {
+        let mut work = self.idle().await?;
+        std::mem::swap(&mut self.filling, &mut work.buffer);
+        self.state = State::Writing(tokio::task::spawn_blocking(move || {
+            work.write()?;
+            Ok(work)
+        }));
+        Ok(())
+    }
+}
+
+impl Work {
+    fn write(&mut self) -> Result<(), BlobStoreError> {
+        self.hasher.update(&self.buffer);
+        self.file.write_all_at(&self.buffer, self.written)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.written - self.handed_over >= WRITE_BACK {
+            self.start_write_back();
+        }
+        Ok(())
+    }
+
+    /// `POSIX_FADV_DONTNEED` starts to write the range's dirty pages and does not wait; only clean
+    /// ones would be dropped, and these have just been written. (`sync_file_range` says the same
+    /// more directly, but no safe interface to it exists.)
+    fn start_write_back(&mut self) {
+        let length = NonZeroU64::new(self.written - self.handed_over);
+        // Advice: failing to give it costs time at the end, nothing else.
+        let _ = rustix::fs::fadvise(&self.file, self.handed_over, length, Advice::DontNeed);
+        self.handed_over = self.written;
+    }
+}
+
+#[async_trait]
+impl UploadWriter for FileWriter {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), BlobStoreError> {
+        let mut rest: &[u8] = &bytes;
+        while !rest.is_empty() {
+            if self.filling.capacity() == 0 {
+                self.filling.reserve_exact(BUFFER);
+            }
+            let room = BUFFER - self.filling.len();
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.filling.extend_from_slice(now);
+            self.offset += now.len() as u64;
+            rest = later;
+            if self.filling.len() == BUFFER {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<UploadProgress, BlobStoreError> {
+        let mut work = self.idle().await?;
+        let Self {
+            store,
+            upload,
+            algorithm,
+            filling,
+            ..
+        } = *self;
+        work.buffer = filling;
+        run_blocking(move || {
+            work.write()?;
+            work.file.sync_data()?;
+            let directory = store.0.layout.upload_directory(&upload);
+            durable::sync_directory(&directory)?;
+            store.0.directories.keep(&directory)?;
+            Ok(UploadProgress {
+                algorithm,
+                offset: work.written,
+                midstate: work.hasher.midstate(),
+                backend: Vec::new(),
+            })
+        })
+        .await
+    }
+}
+
+/// Opens an upload's file, for this caller alone. `None` if there is none, unless `create` asks
+/// for it.
+pub(super) async fn lock(
+    store: &FilesystemStore,
+    upload: &UploadKey,
+    create: bool,
+) -> Result<Option<File>, BlobStoreError> {
+    let path: Arc<Path> = store.0.layout.upload(upload).into();
+    let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+    loop {
+        let path = Arc::clone(&path);
+        match run_blocking(move || try_lock(&path, create)).await? {
+            Attempt::Locked(file) => return Ok(Some(file)),
+            Attempt::Absent => return Ok(None),
+            Attempt::Taken if tokio::time::Instant::now() >= deadline => {
+                return Err(BlobStoreError::Busy);
+            }
+            Attempt::Taken => tokio::time::sleep(LOCK_INTERVAL).await,
+        }
+    }
+}
+
+enum Attempt {
+    Locked(File),
+    Absent,
+    Taken,
+}
+
+fn try_lock(path: &Path, create: bool) -> Result<Attempt, BlobStoreError> {
+    if create && let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let file = match OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // With `create`: somebody removed the directory meanwhile; try again.
+            return Ok(if create {
+                Attempt::Taken
+            } else {
+                Attempt::Absent
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Attempt::Taken),
+        // A file system without locks: the lease in the database has to do.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    // The file may have been committed or dropped before we got the lock: writing to it now would
+    // write into a blob.
+    let ours = file.metadata()?;
+    let same = std::fs::symlink_metadata(path)
+        .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+    Ok(if same {
+        Attempt::Locked(file)
+    } else {
+        Attempt::Taken
+    })
+}
+
+/// Reads the first `length` bytes again; for a midstate that cannot be resumed, and for a commit
+/// under another algorithm than was computed on the way.
+pub(super) fn hash(
+    file: &File,
+    length: u64,
+    algorithm: Algorithm,
+) -> Result<Hasher, BlobStoreError> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; BUFFER];
+    while hasher.length() < length {
+        let want = usize::try_from(length - hasher.length())
+            .unwrap_or(usize::MAX)
+            .min(BUFFER);
+        match file.read_at(&mut buffer[..want], hasher.length()) {
+            Ok(0) => {
+                return Err(BlobStoreError::Damaged(
+                    "an upload has fewer bytes than were acknowledged",
+                ));
+            }
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(hasher)
+}

@@ -1,0 +1,226 @@
+//! Blobs, and the links through which a repository shows them.
+
+use chrono::{DateTime, Utc};
+use database::{Error, Tx, sql};
+use registry_token::RepositoryName;
+
+use super::repositories::RepositoryId;
+use crate::oci::Digest;
+
+/// A blob as seen through a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct LinkedBlob {
+    /// In bytes.
+    #[sqlx(try_from = "i64")]
+    pub size: u64,
+    /// When the collector will look at it; `None` if nothing calls for that. A client that asks
+    /// whether a blob exists may rely on the answer: see [`reviews`](super::reviews).
+    pub review_due_at: Option<DateTime<Utc>>,
+}
+
+/// The blob, if this repository shows it. One statement: every pull of a layer comes through here.
+pub async fn find_linked(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<LinkedBlob>, Error> {
+    sql!(
+        tx,
+        fetch_optional LinkedBlob,
+        "SELECT b.size, r.due_at AS review_due_at
+         FROM blobs b
+         JOIN repository_blobs l ON l.blob_id = b.id
+         LEFT JOIN blob_reviews r ON r.blob_id = b.id
+         WHERE b.digest = $2
+           AND l.repository_id = (SELECT id FROM repositories WHERE name = $1)",
+        repository.as_str(),
+        digest.as_str()
+    )
+}
+
+/// Keeps the collector away from a blob whose bytes are about to be stored, until `due_at` at
+/// least. Commit before the bytes are moved; [`link`] afterwards.
+pub async fn reserve(
+    tx: &mut Tx,
+    digest: &Digest,
+    size: u64,
+    due_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    // DO UPDATE, though nothing changes: it locks the row, and waits for a collector that has it.
+    let (id,): (i64,) = sql!(
+        tx,
+        fetch_one(i64,),
+        "INSERT INTO blobs (digest, size, created_at) VALUES ($1, $2, $3)
+         ON CONFLICT (digest) DO UPDATE SET size = excluded.size
+         RETURNING id",
+        digest.as_str(),
+        size.cast_signed(),
+        now
+    )?;
+    sql!(
+        tx,
+        execute,
+        "INSERT INTO blob_reviews (blob_id, due_at) VALUES ($1, $2)
+         ON CONFLICT (blob_id) DO UPDATE SET due_at = excluded.due_at
+         WHERE blob_reviews.due_at < excluded.due_at",
+        id,
+        due_at
+    )?;
+    Ok(())
+}
+
+/// Shows a reserved blob in a repository. False if the reservation is gone, because it was left
+/// alone until its review: then nothing was changed, and the bytes must be stored again.
+pub async fn link(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    digest: &Digest,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let Some(id) = lock(tx, digest).await? else {
+        return Ok(false);
+    };
+    insert_link(tx, repository, id, now).await?;
+    Ok(true)
+}
+
+/// Shows a blob in `to` that `from` shows (with `None`: that any repository shows), and postpones
+/// its review. Returns its size; `None` if there is nothing to mount.
+///
+/// Whether the caller may read `from` is for the caller to know.
+pub async fn mount(
+    tx: &mut Tx,
+    from: Option<&RepositoryName>,
+    to: RepositoryId,
+    digest: &Digest,
+    due_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Option<u64>, Error> {
+    let Some(id) = lock(tx, digest).await? else {
+        return Ok(None);
+    };
+    let found: Option<(i64,)> = match from {
+        Some(from) => sql!(
+            &mut *tx,
+            fetch_optional(i64,),
+            "SELECT b.size FROM blobs b
+             JOIN repository_blobs l ON l.blob_id = b.id
+             WHERE b.id = $2 AND l.repository_id = (SELECT id FROM repositories WHERE name = $1)",
+            from.as_str(),
+            id
+        ),
+        None => sql!(
+            &mut *tx,
+            fetch_optional(i64,),
+            "SELECT size FROM blobs
+             WHERE id = $1 AND EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = $1)",
+            id
+        ),
+    }?;
+    let Some((size,)) = found else {
+        return Ok(None);
+    };
+    insert_link(tx, to, id, now).await?;
+    super::reviews::postpone_blob(tx, digest, due_at).await?;
+    Ok(Some(size.cast_unsigned()))
+}
+
+/// At most `limit` repositories that show a blob, for a mount that names no source.
+pub async fn holders(
+    tx: &mut Tx,
+    digest: &Digest,
+    limit: u32,
+) -> Result<Vec<RepositoryName>, Error> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(try_from = "String")]
+        name: RepositoryName,
+    }
+
+    let rows: Vec<Row> = sql!(
+        tx,
+        fetch_all Row,
+        "SELECT r.name FROM blobs b
+         JOIN repository_blobs l ON l.blob_id = b.id
+         JOIN repositories r ON r.id = l.repository_id
+         WHERE b.digest = $1 LIMIT $2",
+        digest.as_str(),
+        i64::from(limit)
+    )?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
+}
+
+/// Whether a manifest of the repository requires the blob.
+pub async fn is_required(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<bool, Error> {
+    let (required,): (bool,) = sql!(
+        tx,
+        fetch_one(bool,),
+        "SELECT EXISTS (
+             SELECT 1 FROM blobs b
+             JOIN manifest_blobs u ON u.blob_id = b.id
+             JOIN manifests m ON m.id = u.manifest_id
+             WHERE b.digest = $2
+               AND m.repository_id = (SELECT id FROM repositories WHERE name = $1))",
+        repository.as_str(),
+        digest.as_str()
+    )?;
+    Ok(required)
+}
+
+/// Stops showing a blob in a repository and has it reviewed at `due_at`. False if it was not shown.
+pub async fn unlink(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    digest: &Digest,
+    due_at: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let unlinked: Option<(i64,)> = sql!(
+        tx,
+        fetch_optional(i64,),
+        "DELETE FROM repository_blobs
+         WHERE repository_id = (SELECT id FROM repositories WHERE name = $1)
+           AND blob_id = (SELECT id FROM blobs WHERE digest = $2)
+         RETURNING blob_id",
+        repository.as_str(),
+        digest.as_str()
+    )?;
+    let Some((id,)) = unlinked else {
+        return Ok(false);
+    };
+    super::reviews::enqueue_blob(tx, id, due_at).await?;
+    Ok(true)
+}
+
+/// The blob's key, locked against collection until the transaction ends.
+async fn lock(tx: &mut Tx, digest: &Digest) -> Result<Option<i64>, Error> {
+    let statement = super::dialect(
+        tx,
+        "SELECT id FROM blobs WHERE digest = $1",
+        "SELECT id FROM blobs WHERE digest = $1 FOR KEY SHARE",
+    );
+    let found: Option<(i64,)> = sql!(tx, fetch_optional(i64,), statement, digest.as_str())?;
+    Ok(found.map(|(id,)| id))
+}
+
+async fn insert_link(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    blob: i64,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "INSERT INTO repository_blobs (repository_id, blob_id, created_at) VALUES ($1, $2, $3)
+         ON CONFLICT (repository_id, blob_id) DO NOTHING",
+        repository,
+        blob,
+        now
+    )?;
+    Ok(())
+}
