@@ -1,1 +1,43 @@
+//! Drives the real program the way people and their clients do.
+//!
+//! - [`Portcullis`] starts it, all in one or as two servers, kills it and starts it again;
+//!   [`Process`] is any server under test, and [`peers`] are other people's.
+//! - [`Client`] and [`Repository`] speak the registry's API in the few words tests need; [`raw`]
+//!   speaks HTTP that no client library would send.
+//! - [`content`] makes blobs, manifests and images.
+//! - [`tools`] are the real clients: docker, skopeo, podman.
+//! - [`disk`] is a small disk that fills up or turns read-only.
+//!
+//! Every test starts its own servers on free ports with folders of its own, so tests never meet.
+//! Whatever fails says what was asked and what came back; a server's log is printed with it.
+//!
+//! The tests themselves are in `acceptance/`, laid out by capability.
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "test support: whatever does not work should stop the test, loudly"
+)]
+#![allow(
+    clippy::return_self_not_must_use,
+    reason = "what comes back checked is often not needed any more"
+)]
 
+pub mod client;
+pub mod content;
+pub mod disk;
+pub mod invocation;
+pub mod peers;
+mod portcullis;
+mod process;
+pub mod raw;
+pub mod tokens;
+pub mod tools;
+
+pub use client::{Answer, Client, Repository, Upload};
+pub use content::{Blob, Image, Manifest};
+pub use invocation::{Finished, Invocation};
+pub use portcullis::{Databases, Portcullis, Setup};
+pub use process::{Launch, Process};

@@ -1,0 +1,30 @@
+//! What Portcullis does, seen from outside: one module for each capability.
+//!
+//! The registry's API follows the OCI distribution specification, one test for each of its rules:
+//! [`blobs`], [`uploads`], [`mounts`], [`manifests`], [`tags`], [`catalog`], [`referrers`].
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "these are tests"
+)]
+
+mod blobs;
+mod catalog;
+mod manifests;
+mod mounts;
+mod referrers;
+mod tags;
+mod uploads;
+
+use acceptance::content::unique;
+use acceptance::{Portcullis, Repository};
+
+/// A server, and the admin at an empty repository of it.
+async fn empty_repository() -> (Portcullis, Repository) {
+    let portcullis = Portcullis::up().await;
+    let repository = portcullis
+        .admin()
+        .repository(&format!("admin/{}", unique()));
+    (portcullis, repository)
+}
