@@ -1,0 +1,274 @@
+//! Is the process alive, may it get requests, and if not, why.
+//!
+//! - `/healthz` (liveness) answers 200 as long as the process answers at all. It looks at nothing
+//!   else: a restart does not mend a database.
+//! - `/readyz` answers 503 until each check has passed once, while one has failed, and during
+//!   shutdown. It names the checks, but not their errors: those are for `/debug/health` and the log.
+//! - `/debug/health` answers as distribution's does: 200 `{}`, or 503 with a map from the check to
+//!   its error.
+//!
+//! Checks run in the background at their interval. A probe reads the last result, so that probing
+//! is cheap and an attacker cannot make us ask the database.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde_json::{Value, json};
+
+use crate::shutdown::Shutdown;
+
+type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Something the service cannot do without.
+pub struct Check {
+    name: String,
+    interval: Duration,
+    timeout: Duration,
+    threshold: u32,
+    probe: Box<dyn Fn() -> ProbeFuture + Send + Sync>,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Check {
+    /// Runs `probe` every 10 seconds; it has 5 seconds to answer; one failure counts at once.
+    pub fn new<F, Fut, E>(name: &str, probe: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        Self {
+            name: name.to_owned(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            threshold: 1,
+            probe: Box::new(move || {
+                let answer = probe();
+                Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+            }),
+        }
+    }
+
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many failures in a row make the check fail. 0 is 1.
+    #[must_use]
+    pub fn threshold(mut self, threshold: u32) -> Self {
+        self.threshold = threshold.max(1);
+        self
+    }
+
+    async fn run(&self) -> Result<(), String> {
+        match tokio::time::timeout(self.timeout, (self.probe)()).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Not known yet.
+    Starting,
+    Passing,
+    Failing(String),
+}
+
+/// The results of all checks. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Health(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    states: Mutex<BTreeMap<String, State>>,
+    /// All checks pass; kept beside the states for those who ask at every request.
+    passing: AtomicBool,
+    shutdown: Shutdown,
+}
+
+impl Health {
+    /// Starts the checks, in the current runtime, until `shutdown` begins.
+    pub fn start(checks: impl IntoIterator<Item = Check>, shutdown: &Shutdown) -> Self {
+        let checks: Vec<Check> = checks.into_iter().collect();
+        let states = checks
+            .iter()
+            .map(|check| (check.name.clone(), State::Starting))
+            .collect();
+        let health = Self(Arc::new(Inner {
+            states: Mutex::new(states),
+            passing: AtomicBool::new(checks.is_empty()),
+            shutdown: shutdown.clone(),
+        }));
+        for check in checks {
+            tokio::spawn(health.clone().watch(check));
+        }
+        health
+    }
+
+    /// Whether all checks pass. Costs one load.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.0.passing.load(Relaxed)
+    }
+
+    /// Whether requests should come here.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_passing() && !self.0.shutdown.has_begun()
+    }
+
+    /// `/healthz` and `/readyz`, for the main listener.
+    pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
+        let health = self.clone();
+        move |config: &mut ServiceConfig| {
+            let health = health.clone();
+            config
+                .route(
+                    "/healthz",
+                    web::to(|| async { answer(true).json(json!({ "status": "ok" })) }),
+                )
+                .route(
+                    "/readyz",
+                    web::to(move || {
+                        let answer = health.ready_answer();
+                        async move { answer }
+                    }),
+                );
+        }
+    }
+
+    /// `/debug/health`, for a listener that only operators reach.
+    pub fn debug_routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
+        let health = self.clone();
+        move |config: &mut ServiceConfig| {
+            let health = health.clone();
+            config.route(
+                "/debug/health",
+                web::to(move || {
+                    let answer = health.debug_answer();
+                    async move { answer }
+                }),
+            );
+        }
+    }
+
+    fn ready_answer(&self) -> HttpResponse {
+        let checks: serde_json::Map<String, Value> = self
+            .states()
+            .iter()
+            .map(|(name, state)| {
+                let word = match state {
+                    State::Starting => "starting",
+                    State::Passing => "ok",
+                    State::Failing(_) => "failing",
+                };
+                (name.clone(), json!({ "status": word }))
+            })
+            .collect();
+        let status = if self.0.shutdown.has_begun() {
+            "stopping"
+        } else if self.is_passing() {
+            "ok"
+        } else {
+            "unavailable"
+        };
+        answer(self.is_ready()).json(json!({ "status": status, "checks": checks }))
+    }
+
+    fn debug_answer(&self) -> HttpResponse {
+        let failing: serde_json::Map<String, Value> = self
+            .states()
+            .iter()
+            .filter_map(|(name, state)| match state {
+                State::Passing => None,
+                State::Starting => Some((name.clone(), "not checked yet".into())),
+                State::Failing(error) => Some((name.clone(), error.as_str().into())),
+            })
+            .collect();
+        answer(failing.is_empty()).json(failing)
+    }
+
+    async fn watch(self, check: Check) {
+        let mut failures = 0;
+        loop {
+            let result = tokio::select! {
+                result = check.run() => result,
+                () = self.0.shutdown.begun() => return,
+            };
+            match result {
+                Ok(()) => {
+                    failures = 0;
+                    self.set(&check.name, State::Passing);
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures >= check.threshold {
+                        self.set(&check.name, State::Failing(error));
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(check.interval) => {}
+                () = self.0.shutdown.begun() => return,
+            }
+        }
+    }
+
+    fn set(&self, name: &str, state: State) {
+        let mut states = self.states();
+        let Some(known) = states.get_mut(name) else {
+            return;
+        };
+        match (&*known, &state) {
+            (State::Failing(_), State::Passing) => tracing::info!(check = name, "healthy again"),
+            (State::Starting | State::Passing, State::Failing(error)) => {
+                tracing::warn!(check = name, %error, "unhealthy");
+            }
+            _ => {}
+        }
+        *known = state;
+        let passing = states.values().all(|state| *state == State::Passing);
+        self.0.passing.store(passing, Relaxed);
+    }
+
+    fn states(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, State>> {
+        self.0.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer(good: bool) -> HttpResponseBuilder {
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    answer
+}

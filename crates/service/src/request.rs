@@ -1,0 +1,113 @@
+//! What the server knows about the request it is working on, before any handler runs.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use actix_web::dev::{Payload, RequestHead};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+
+use crate::client_address::{Origin, TrustedProxies};
+use crate::request_id::{self, RequestId};
+
+/// The name of the handler that answers, for metrics: `manifest`, `blob_upload`. Put it on a
+/// resource or scope with `.app_data(HandlerName("manifest"))`, or set it with
+/// [`RequestContext::set_handler`], which wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandlerName(pub &'static str);
+
+/// Id and client of a request. An extractor; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RequestContext(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: RequestId,
+    client: Option<IpAddr>,
+    trusted_peer: bool,
+    tls: bool,
+    proxies: TrustedProxiesHandle,
+    handler: Cell<Option<&'static str>>,
+}
+
+/// Shared by all requests of a server.
+pub(crate) type TrustedProxiesHandle = std::sync::Arc<TrustedProxies>;
+
+impl RequestContext {
+    /// The context of a request: the one that the server made, or, where an application runs
+    /// without [`crate::server`] (its unit tests), one that trusts nobody.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        if let Some(context) = request.extensions().get::<Self>() {
+            return context.clone();
+        }
+        let proxies = TrustedProxiesHandle::default();
+        let context = Self::new(request.head(), request.app_config().secure(), &proxies);
+        request.extensions_mut().insert(context.clone());
+        context
+    }
+
+    pub(crate) fn new(head: &RequestHead, tls: bool, proxies: &TrustedProxiesHandle) -> Self {
+        let headers = head.headers();
+        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
+        let (client, trusted_peer) = match peer {
+            Some(peer) if proxies.trusts(peer) => (Some(proxies.client(peer, headers)), true),
+            Some(peer) => (Some(peer), false),
+            None => (
+                proxies.client_on_unix_socket(headers),
+                proxies.trusts_unix(),
+            ),
+        };
+        let id = trusted_peer
+            .then(|| headers.get(request_id::HEADER))
+            .flatten()
+            .and_then(RequestId::from_header)
+            .unwrap_or_else(RequestId::generate);
+        Self(Rc::new(Inner {
+            id,
+            client,
+            trusted_peer,
+            tls,
+            proxies: TrustedProxiesHandle::clone(proxies),
+            handler: Cell::new(None),
+        }))
+    }
+
+    #[must_use]
+    pub fn id(&self) -> &RequestId {
+        &self.0.id
+    }
+
+    /// The client's address; for a request over a Unix socket, the one that the proxy names.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.client
+    }
+
+    /// How the client addressed us: scheme, host and path prefix, by its own words and those of
+    /// trusted proxies.
+    #[must_use]
+    pub fn origin(&self, request: &HttpRequest) -> Origin {
+        self.0
+            .proxies
+            .origin(request.head(), self.0.trusted_peer, self.0.tls)
+    }
+
+    /// Names the handler, for metrics.
+    pub fn set_handler(&self, name: &'static str) {
+        self.0.handler.set(Some(name));
+    }
+
+    pub(crate) fn handler(&self) -> Option<&'static str> {
+        self.0.handler.get()
+    }
+}
+
+impl FromRequest for RequestContext {
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(Ok(Self::of(request)))
+    }
+}

@@ -1,0 +1,275 @@
+//! HTTP servers: sockets, TLS, workers, and their orderly end.
+//!
+//! [`Server::bind`] opens everything and reports where it listens; [`Server::run`] serves until the
+//! [`Shutdown`]. What is served is in the [`Listener`]s.
+
+mod listener;
+mod observe;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpServer, web};
+use futures_util::future::try_join_all;
+
+pub use self::listener::{Address, BoundAddress, Listener};
+pub use self::tls::{ClientAuth, MinimumTls, Tls, TlsError, TlsSettings};
+
+use self::listener::Socket;
+use self::observe::Observe;
+use crate::client_address::TrustedProxies;
+use crate::error_body::error_response;
+use crate::metrics::HttpMetrics;
+use crate::shutdown::Shutdown;
+
+/// After the last answer is complete, its bytes may still be in a buffer on their way out.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
+
+/// How often a draining server looks whether anything is left.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+
+/// Settings that all listeners of a process share.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Worker threads per listener; None: one per processor.
+    pub workers: Option<usize>,
+    /// Open connections per worker, before new ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// How long an idle connection is kept for its next request.
+    pub keep_alive: Duration,
+    /// How long a client may take to send the head of a request. Bodies have no limit here: a
+    /// large layer over a slow line takes what it takes.
+    pub head_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long requests in flight may go on after a shutdown begins.
+    pub drain_time: Duration,
+    pub trusted_proxies: TrustedProxies,
+    pub metrics: Option<HttpMetrics>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            max_connections: 25_000,
+            // Longer than the 60 s after which Nginx and most load balancers give up an idle
+            // connection: the side that sends the next request should be the one that closes.
+            keep_alive: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            drain_time: Duration::from_secs(60),
+            trusted_proxies: TrustedProxies::default(),
+            metrics: None,
+        }
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address} ({name}): {reason}")]
+    Bind {
+        name: &'static str,
+        address: Address,
+        reason: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0}: TLS is not available on a Unix socket")]
+    TlsOnUnixSocket(&'static str),
+}
+
+/// A listener that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub name: &'static str,
+    pub address: BoundAddress,
+    pub tls: bool,
+}
+
+/// Sockets that are open, and what will be served on them.
+pub struct Server {
+    options: ServerOptions,
+    listeners: Vec<(Listener, Socket)>,
+    bound: Vec<Bound>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("bound", &self.bound)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens all sockets. From here on clients can connect; they are answered once the server runs.
+    pub fn bind(options: ServerOptions, listeners: Vec<Listener>) -> Result<Self, StartError> {
+        let mut server = Self {
+            options,
+            listeners: Vec::new(),
+            bound: Vec::new(),
+        };
+        for listener in listeners {
+            if listener.tls.is_some() && matches!(listener.address, Address::Unix(_)) {
+                return Err(StartError::TlsOnUnixSocket(listener.name));
+            }
+            let (socket, address) = listener.address.bind().map_err(|source| StartError::Bind {
+                name: listener.name,
+                address: listener.address.clone(),
+                reason: explain(&source),
+                source,
+            })?;
+            server.bound.push(Bound {
+                name: listener.name,
+                address,
+                tls: listener.tls.is_some(),
+            });
+            server.listeners.push((listener, socket));
+        }
+        Ok(server)
+    }
+
+    /// Where it listens, in the order in which the listeners were given.
+    #[must_use]
+    pub fn bound(&self) -> &[Bound] {
+        &self.bound
+    }
+
+    /// Serves until `shutdown` begins and what is in flight has ended, or its time is up.
+    ///
+    /// Must run inside a tokio runtime; workers have threads of their own.
+    pub async fn run(self, shutdown: &Shutdown) -> io::Result<()> {
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let drain_time = self.options.drain_time;
+        let mut servers = Vec::new();
+        for (listener, socket) in self.listeners {
+            if let Some(tls) = &listener.tls {
+                tokio::spawn(tls.clone().watch(shutdown.clone()));
+            }
+            servers.push(start(&self.options, listener, socket, &in_flight)?);
+        }
+        for bound in &self.bound {
+            let scheme = if bound.tls { "https" } else { "http" };
+            tracing::info!(listener = bound.name, scheme, address = %bound.address, "listening");
+        }
+        let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
+        let stop = async {
+            shutdown.begun().await;
+            let stopping: Vec<_> = handles.iter().map(|handle| handle.stop(true)).collect();
+            drain(&in_flight, drain_time, shutdown).await;
+            // Not awaited before: an idle HTTP/2 connection would hold it up for the whole time.
+            drop(stopping);
+        };
+        tokio::select! {
+            result = try_join_all(servers) => {
+                result?;
+            }
+            // Dropping the servers closes what is still open.
+            () = stop => {}
+        }
+        for bound in &self.bound {
+            if let BoundAddress::Unix(path) = &bound.address {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns when no request has been in flight for a moment, or there is no more time.
+async fn drain(in_flight: &AtomicUsize, drain_time: Duration, shutdown: &Shutdown) {
+    let idle = async {
+        let mut idle_since = None;
+        loop {
+            if in_flight.load(Relaxed) == 0 {
+                let since = idle_since.get_or_insert_with(tokio::time::Instant::now);
+                if since.elapsed() >= FLUSH_TIME {
+                    return;
+                }
+            } else {
+                idle_since = None;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    };
+    tokio::select! {
+        () = idle => {}
+        () = shutdown.forced() => {}
+        () = tokio::time::sleep(drain_time) => {
+            let cut_off = in_flight.load(Relaxed);
+            tracing::warn!(cut_off, "drain time is up; closing connections with requests in flight");
+        }
+    }
+}
+
+fn start(
+    options: &ServerOptions,
+    listener: Listener,
+    socket: Socket,
+    in_flight: &Arc<AtomicUsize>,
+) -> io::Result<actix_web::dev::Server> {
+    let observe = Observe {
+        proxies: Arc::new(options.trusted_proxies.clone()),
+        metrics: options.metrics.clone(),
+        access_log: listener.access_log,
+        in_flight: Arc::clone(in_flight),
+    };
+    let routes = listener.routes;
+    let server = HttpServer::new(move || {
+        let routes = routes.clone();
+        App::new()
+            .wrap(observe.clone())
+            .default_service(web::to(not_found))
+            .configure(move |config| routes.configure(config))
+    })
+    .disable_signals()
+    .max_connections(options.max_connections)
+    .keep_alive(options.keep_alive)
+    .client_request_timeout(options.head_timeout)
+    .tls_handshake_timeout(options.handshake_timeout)
+    .tcp_nodelay(true)
+    .shutdown_timeout(options.drain_time.as_secs().saturating_add(1));
+    let server = match options.workers {
+        Some(workers) => server.workers(workers.max(1)),
+        None => server,
+    };
+    let server = match (socket, listener.tls) {
+        (Socket::Unix(socket), _) => server.listen_uds(socket)?,
+        (Socket::Tcp(socket), Some(tls)) => server.listen_rustls_0_23(socket, tls.config())?,
+        (Socket::Tcp(socket), None) if listener.h2c => server.listen_auto_h2c(socket)?,
+        (Socket::Tcp(socket), None) => server.listen(socket)?,
+    };
+    Ok(server.run())
+}
+
+/// For paths that no route of the application knows.
+async fn not_found() -> actix_web::HttpResponse {
+    error_response(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        "there is nothing at this path",
+    )
+}
+
+/// The system's words, and what an operator can do about the usual ones.
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there already".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            format!("{error} (ports below 1024 need a privilege; take a higher one)")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{error} (no interface of this machine has that address)")
+        }
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,113 @@
+//! Logs: text for people, JSON for collectors, to standard error.
+//!
+//! Every line about a request carries its id, also from code that knows nothing of requests. What
+//! must not be logged (passwords, tokens, `Authorization`) is not there to be logged: it lives in
+//! `secrecy` types, and the access log names paths without their query.
+
+mod format;
+
+use std::io::{self, IsTerminal as _};
+
+use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, reload};
+
+/// How much is logged, by distribution's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Error,
+    #[serde(alias = "warning")]
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people; coloured on a terminal.
+    #[default]
+    Text,
+    /// One object per line, with `time`, `level` and `msg`.
+    Json,
+}
+
+/// Libraries that say more than an operator wants to know, and from which level we let them speak.
+const QUIET: [&str; 9] = [
+    "actix_http",
+    "actix_server",
+    "actix_web",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "rustls",
+    "sqlx",
+];
+
+/// Changes the level while the process runs.
+#[derive(Clone, Debug)]
+pub struct LogLevel(reload::Handle<Targets, Registry>);
+
+impl LogLevel {
+    /// Logs at this level from now on.
+    pub fn set(&self, level: Level) {
+        if let Err(error) = self.0.reload(filter(level)) {
+            tracing::error!(%error, "the log level cannot be changed");
+        }
+    }
+}
+
+/// Logging is set up already, by us or by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("logging is set up already")]
+pub struct AlreadyInitialized;
+
+/// Starts logging for the whole process.
+pub fn init(level: Level, format: Format) -> Result<LogLevel, AlreadyInitialized> {
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let registry = tracing_subscriber::registry();
+    let layer = fmt::layer().with_writer(io::stderr);
+    match format {
+        Format::Text => {
+            let terminal = io::stderr().is_terminal();
+            let colours = terminal && std::env::var_os("NO_COLOR").is_none();
+            let layer = layer
+                .with_ansi(colours)
+                .event_format(format::Text { terminal });
+            registry.with(layer.with_filter(filter)).try_init()
+        }
+        Format::Json => registry
+            .with(layer.event_format(format::Json).with_filter(filter))
+            .try_init(),
+    }
+    .map_err(|_| AlreadyInitialized)?;
+    Ok(LogLevel(handle))
+}
+
+fn filter(level: Level) -> Targets {
+    let own = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let libraries = match level {
+        // Whoever asks for everything means it.
+        Level::Trace => LevelFilter::DEBUG,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn | Level::Info | Level::Debug => LevelFilter::WARN,
+    };
+    Targets::new()
+        .with_default(own)
+        .with_targets(QUIET.map(|target| (target, libraries)))
+}
