@@ -40,4 +40,4 @@ pub use client::{Answer, Client, Repository, Upload};
 pub use content::{Blob, Image, Manifest};
 pub use invocation::{Finished, Invocation};
 pub use portcullis::{Databases, Portcullis, Setup};
-pub use process::{Launch, Process};
+pub use process::{Launch, Process, Ready};
