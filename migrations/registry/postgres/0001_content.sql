@@ -43,11 +43,11 @@ CREATE TABLE manifests (
 CREATE INDEX manifests_by_subject ON manifests (repository_id, subject_digest, digest)
     WHERE subject_digest IS NOT NULL;
 
--- Config and layers: the blobs that a manifest cannot do without. RESTRICT: whatever a collector
+-- Config and layers: the blobs that a manifest cannot do without. NO ACTION: whatever a collector
 -- does, the database does not let go of them.
 CREATE TABLE manifest_blobs (
     manifest_id BIGINT NOT NULL REFERENCES manifests ON DELETE CASCADE,
-    blob_id BIGINT NOT NULL REFERENCES blobs ON DELETE RESTRICT,
+    blob_id BIGINT NOT NULL REFERENCES blobs ON DELETE NO ACTION,
     PRIMARY KEY (manifest_id, blob_id)
 );
 CREATE INDEX manifest_blobs_by_blob ON manifest_blobs (blob_id);

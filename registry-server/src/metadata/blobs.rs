@@ -18,6 +18,13 @@ pub struct LinkedBlob {
     pub review_due_at: Option<DateTime<Utc>>,
 }
 
+pub(super) const FIND_LINKED: &str = "SELECT b.size, r.due_at AS review_due_at
+    FROM blobs b
+    JOIN repository_blobs l ON l.blob_id = b.id
+    LEFT JOIN blob_reviews r ON r.blob_id = b.id
+    WHERE b.digest = $2
+      AND l.repository_id = (SELECT id FROM repositories WHERE name = $1)";
+
 /// The blob, if this repository shows it. One statement: every pull of a layer comes through here.
 pub async fn find_linked(
     tx: &mut Tx,
@@ -27,12 +34,7 @@ pub async fn find_linked(
     sql!(
         tx,
         fetch_optional LinkedBlob,
-        "SELECT b.size, r.due_at AS review_due_at
-         FROM blobs b
-         JOIN repository_blobs l ON l.blob_id = b.id
-         LEFT JOIN blob_reviews r ON r.blob_id = b.id
-         WHERE b.digest = $2
-           AND l.repository_id = (SELECT id FROM repositories WHERE name = $1)",
+        FIND_LINKED,
         repository.as_str(),
         digest.as_str()
     )

@@ -29,6 +29,13 @@ pub struct StoredManifest {
     pub payload: Bytes,
 }
 
+pub(super) const FIND_BY_TAG: &str =
+    "SELECT m.digest, m.media_type, r.due_at AS review_due_at, m.payload
+    FROM tags t
+    JOIN manifests m ON m.id = t.manifest_id
+    LEFT JOIN manifest_reviews r ON r.manifest_id = m.id
+    WHERE t.repository_id = (SELECT id FROM repositories WHERE name = $1) AND t.name = $2";
+
 /// What a tag points at. One statement: every pull starts here.
 pub async fn find_by_tag(
     tx: &mut Tx,
@@ -38,15 +45,17 @@ pub async fn find_by_tag(
     sql!(
         tx,
         fetch_optional StoredManifest,
-        "SELECT m.digest, m.media_type, r.due_at AS review_due_at, m.payload
-         FROM tags t
-         JOIN manifests m ON m.id = t.manifest_id
-         LEFT JOIN manifest_reviews r ON r.manifest_id = m.id
-         WHERE t.repository_id = (SELECT id FROM repositories WHERE name = $1) AND t.name = $2",
+        FIND_BY_TAG,
         repository.as_str(),
         tag.as_str()
     )
 }
+
+pub(super) const FIND_BY_DIGEST: &str =
+    "SELECT m.digest, m.media_type, r.due_at AS review_due_at, m.payload
+    FROM manifests m
+    LEFT JOIN manifest_reviews r ON r.manifest_id = m.id
+    WHERE m.repository_id = (SELECT id FROM repositories WHERE name = $1) AND m.digest = $2";
 
 /// The manifest of this digest, in one statement.
 pub async fn find_by_digest(
@@ -57,10 +66,7 @@ pub async fn find_by_digest(
     sql!(
         tx,
         fetch_optional StoredManifest,
-        "SELECT m.digest, m.media_type, r.due_at AS review_due_at, m.payload
-         FROM manifests m
-         LEFT JOIN manifest_reviews r ON r.manifest_id = m.id
-         WHERE m.repository_id = (SELECT id FROM repositories WHERE name = $1) AND m.digest = $2",
+        FIND_BY_DIGEST,
         repository.as_str(),
         digest.as_str()
     )
@@ -277,7 +283,7 @@ async fn insert(
             .as_ref()
             .map(|subject| subject.digest.as_str()),
         annotations.as_deref(),
-        manifest.payload.len() as i64,
+        (manifest.payload.len() as u64).cast_signed(),
         now,
         manifest.payload
     )?;

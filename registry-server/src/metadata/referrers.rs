@@ -19,6 +19,18 @@ pub struct Referrer {
     pub annotations: Option<String>,
 }
 
+pub(super) const PAGE_OF_TYPE: &str =
+    "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
+    WHERE repository_id = (SELECT id FROM repositories WHERE name = $1)
+      AND subject_digest = $2 AND digest > $3 AND artifact_type = $5
+    ORDER BY digest LIMIT $4";
+
+pub(super) const PAGE: &str =
+    "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
+    WHERE repository_id = (SELECT id FROM repositories WHERE name = $1)
+      AND subject_digest = $2 AND digest > $3
+    ORDER BY digest LIMIT $4";
+
 /// At most `limit` referrers of `subject` behind `after`, in the order of their digests. The
 /// subject need not exist.
 pub async fn page(
@@ -34,10 +46,7 @@ pub async fn page(
         None => sql!(
             tx,
             fetch_all Referrer,
-            "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
-             WHERE repository_id = (SELECT id FROM repositories WHERE name = $1)
-               AND subject_digest = $2 AND digest > $3
-             ORDER BY digest LIMIT $4",
+            PAGE,
             repository.as_str(),
             subject.as_str(),
             after,
@@ -46,10 +55,7 @@ pub async fn page(
         Some(artifact_type) => sql!(
             tx,
             fetch_all Referrer,
-            "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
-             WHERE repository_id = (SELECT id FROM repositories WHERE name = $1)
-               AND subject_digest = $2 AND digest > $3 AND artifact_type = $5
-             ORDER BY digest LIMIT $4",
+            PAGE_OF_TYPE,
             repository.as_str(),
             subject.as_str(),
             after,

@@ -46,6 +46,9 @@ pub async fn ensure(
     }
 }
 
+pub(super) const PAGE: &str =
+    "SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2";
+
 /// The catalog: at most `limit` names behind `after`, in bytewise order.
 pub async fn page(
     tx: &mut Tx,
@@ -62,7 +65,7 @@ pub async fn page(
     let rows: Vec<Row> = sql!(
         tx,
         fetch_all Row,
-        "SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2",
+        PAGE,
         after.unwrap_or(""),
         i64::from(limit)
     )?;

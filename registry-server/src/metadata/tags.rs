@@ -97,6 +97,10 @@ pub async fn delete(
     Ok(true)
 }
 
+pub(super) const PAGE: &str = "SELECT name FROM tags
+    WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name > $2
+    ORDER BY name LIMIT $3";
+
 /// At most `limit` tags behind `after`, in bytewise order. Costs the same wherever the page is. An
 /// unknown repository has none.
 pub async fn page(
@@ -109,9 +113,7 @@ pub async fn page(
     let rows: Vec<Name> = sql!(
         tx,
         fetch_all Name,
-        "SELECT name FROM tags
-         WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name > $2
-         ORDER BY name LIMIT $3",
+        PAGE,
         repository.as_str(),
         after.unwrap_or(""),
         i64::from(limit)

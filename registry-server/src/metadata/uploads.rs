@@ -172,6 +172,10 @@ pub async fn delete(tx: &mut Tx, key: &UploadKey, writer: Uuid) -> Result<bool, 
     Ok(deleted == 1)
 }
 
+pub(super) const EXPIRED: &str = "SELECT id, repository FROM uploads
+    WHERE updated_at < $1 AND (writer IS NULL OR writer_until <= $2)
+    ORDER BY updated_at, id LIMIT $3";
+
 /// At most `limit` sessions without acknowledged bytes since `before` that nobody is writing to,
 /// longest idle first.
 pub async fn expired(
@@ -190,9 +194,7 @@ pub async fn expired(
     let keys: Vec<Key> = sql!(
         tx,
         fetch_all Key,
-        "SELECT id, repository FROM uploads
-         WHERE updated_at < $1 AND (writer IS NULL OR writer_until <= $2)
-         ORDER BY updated_at, id LIMIT $3",
+        EXPIRED,
         before,
         now,
         i64::from(limit)

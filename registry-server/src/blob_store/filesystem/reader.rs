@@ -58,6 +58,11 @@ impl FileBlob {
         (read == length).then(|| buffer.freeze())
     }
 
+    #[cfg(test)]
+    pub(super) fn never_inline(&self) {
+        self.0.nowait.store(false, Ordering::Relaxed);
+    }
+
     pub fn read(&self, range: Range<u64>) -> FileStream {
         FileStream {
             blob: self.clone(),
@@ -81,9 +86,8 @@ impl Opened {
         }
         let mut slices = [IoSliceMut::new(buffer)];
         match rustix::io::preadv2(&self.file, &mut slices, at, ReadWriteFlags::NOWAIT) {
-            // The end of the file: let the waiting read report it.
-            Ok(0) => None,
-            Ok(read) => Some(read),
+            // None at all is the end of the file: let the waiting read report it.
+            Ok(read) => (read > 0).then_some(read),
             Err(Errno::AGAIN | Errno::INTR) => None,
             Err(_) => {
                 self.nowait.store(false, Ordering::Relaxed);

@@ -45,8 +45,8 @@ pub(super) struct FileWriter {
 
 #[derive(Debug)]
 enum State {
-    Idle(Work),
-    Writing(JoinHandle<Result<Work, BlobStoreError>>),
+    Idle(Box<Work>),
+    Writing(JoinHandle<Result<Box<Work>, BlobStoreError>>),
     /// An error was reported, or a call was abandoned half-way.
     Failed,
 }
@@ -93,13 +93,13 @@ impl FileWriter {
                 Some(hasher) => hasher,
                 None => hash(&file, offset, algorithm)?,
             };
-            Ok(Work {
+            Ok(Box::new(Work {
                 file,
                 hasher,
                 written: offset,
                 handed_over: offset,
                 buffer: Vec::new(),
-            })
+            }))
         })
         .await?;
         Ok(Self {
@@ -113,16 +113,14 @@ impl FileWriter {
     }
 
     /// Waits until no write is under way.
-    async fn idle(&mut self) -> Result<Work, BlobStoreError> {
+    async fn idle(&mut self) -> Result<Box<Work>, BlobStoreError> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Idle(work) => Ok(work),
             State::Writing(task) => match task.await {
                 Ok(result) => result,
                 Err(error) => Err(BlobStoreError::Unavailable(io::Error::other(error))),
             },
-            State::Failed => Err(BlobStoreError::Unavailable(io::Error::other(
-                "the writer has failed before",
-            ))),
+            State::Failed => Err(failed_before()),
         }
     }
 
@@ -168,6 +166,9 @@ impl UploadWriter for FileWriter {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), BlobStoreError> {
+        if matches!(self.state, State::Failed) {
+            return Err(failed_before());
+        }
         let mut rest: &[u8] = &bytes;
         while !rest.is_empty() {
             if self.filling.capacity() == 0 {
@@ -210,6 +211,10 @@ impl UploadWriter for FileWriter {
         })
         .await
     }
+}
+
+fn failed_before() -> BlobStoreError {
+    BlobStoreError::Unavailable(io::Error::other("the writer has failed before"))
 }
 
 /// Opens an upload's file, for this caller alone. `None` if there is none, unless `create` asks
@@ -271,7 +276,7 @@ fn try_lock(path: &Path, create: bool) -> Result<Attempt, BlobStoreError> {
     // The file may have been committed or dropped before we got the lock: writing to it now would
     // write into a blob.
     let ours = file.metadata()?;
-    let same = std::fs::symlink_metadata(path)
+    let same = std::fs::metadata(path)
         .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
     Ok(if same {
         Attempt::Locked(file)
