@@ -1,1 +1,174 @@
+//! Accounts, access and the token realm.
+//!
+//! - [`accounts`]: users, passwords, projects. [`access`]: who may do what.
+//! - [`token`]: the tokens that say so. [`config`]: the settings.
+//! - `store`: the tables. `http`, `web`: addresses and pages. `jobs`: work in the background.
+//!
+//! Calls go down only: `http` and `web` → `accounts`, `access`, `token` → `store`. Nothing here
+//! knows the registry: the token is all that the two servers share.
 
+pub mod access;
+pub mod accounts;
+pub mod clock;
+pub mod config;
+mod error;
+pub mod http;
+mod jobs;
+mod state;
+mod store;
+#[cfg(test)]
+mod testing;
+pub mod token;
+mod web;
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, ServiceConfig};
+use database::Database;
+use registry_token::{Access, Audience, Claims};
+use secrecy::SecretString;
+use service::health::Check;
+use service::shutdown::Shutdown;
+
+use crate::accounts::bootstrap;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::state::State;
+use crate::token::{Issuer, PublishedKeys, signing_key};
+
+pub use crate::error::StartError;
+
+/// The auth-server, ready to be served.
+#[derive(Clone, Debug)]
+pub struct Application {
+    state: Data<State>,
+    generated_password: Option<SecretString>,
+}
+
+/// Opens the database and brings its schema up to date: all that the command line needs for
+/// managing accounts.
+pub async fn open_database(settings: &Settings) -> Result<Database, database::StartError> {
+    let connections = settings.database.connections.get();
+    let database = Database::connect(&settings.database_url(), connections).await?;
+    database.migrate(&store::SQLITE, &store::POSTGRES).await?;
+    Ok(database)
+}
+
+impl Application {
+    /// Opens the database, loads or makes the signing key, and sees to it that there is an
+    /// administrator.
+    pub async fn build(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        let passwords = settings.password.passwords(&clock)?;
+        let (source, now) = (settings.key_source(), clock.now());
+        let loaded = tokio::task::spawn_blocking(move || signing_key::load(&source, now));
+        let database = open_database(&settings).await?;
+        let loaded = loaded.await??;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        if loaded.generated {
+            tracing::info!(kid = loaded.key.key_id(), "made a signing key");
+        }
+        let policy = settings.password.policy();
+        let generated_password = bootstrap::ensure_administrator(
+            &database,
+            &clock,
+            &passwords,
+            policy,
+            settings.admin.password.as_ref(),
+        )
+        .await?;
+        let state = State {
+            published: PublishedKeys::of(&loaded.key)?,
+            password_policy: policy,
+            issuer: Issuer {
+                database,
+                clock,
+                passwords,
+                key: Arc::new(loaded.key),
+                settings: settings.token_settings(),
+            },
+        };
+        Ok(Self {
+            state: Data::new(state),
+            generated_password,
+        })
+    }
+
+    /// The password of the administrator that the first start has made up: to be shown once, here
+    /// and now, since nobody can ever read it again.
+    #[must_use]
+    pub fn generated_password(&self) -> Option<&SecretString> {
+        self.generated_password.as_ref()
+    }
+
+    /// The addresses of this server: the token realm, keys, the admin API, and the page at `/`.
+    pub fn configure(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
+        let state = self.state.clone();
+        move |config: &mut ServiceConfig| {
+            config.app_data(state.clone());
+            http::routes::configure(config);
+        }
+    }
+
+    /// What must work for tokens to be issued.
+    #[must_use]
+    pub fn health(&self) -> Vec<Check> {
+        let database = self.state.issuer.database.clone();
+        let issuer = self.state.issuer.clone();
+        vec![
+            Check::new("auth_database", move || {
+                let database = database.clone();
+                async move { database.ping().await }
+            }),
+            Check::new("auth_signing_key", move || {
+                let checked = check_signing_key(&issuer);
+                async move { checked }
+            }),
+        ]
+    }
+
+    /// Starts what goes on in the background, until the shutdown.
+    pub fn spawn_jobs(&self, shutdown: &Shutdown) {
+        let issuer = &self.state.issuer;
+        jobs::spawn(
+            issuer.database.clone(),
+            issuer.clock.clone(),
+            shutdown.clone(),
+        );
+    }
+
+    /// Closes the database; the last thing to do.
+    pub async fn close(&self) {
+        self.state.issuer.database.close().await;
+    }
+}
+
+/// Whether a token of this key would be accepted now.
+fn check_signing_key(issuer: &Issuer) -> Result<(), String> {
+    let now = issuer.clock.now();
+    if let Some(certificate) = issuer.key.certificates().first()
+        && certificate.not_after() < now
+    {
+        return Err(format!(
+            "the certificate of the signing key has ended on {}",
+            certificate.not_after()
+        ));
+    }
+    let claims = Claims {
+        issuer: issuer.settings.issuer.clone(),
+        subject: None,
+        audience: Audience::default(),
+        expires_at: now,
+        not_before: None,
+        issued_at: None,
+        id: None,
+        access: Access::none(),
+        auth_type: None,
+    };
+    issuer
+        .key
+        .sign(&claims)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

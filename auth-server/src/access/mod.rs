@@ -1,0 +1,11 @@
+//! Who may do what: requested scopes ∩ permissions.
+//!
+//! [`Snapshot::load`] fetches what the decision depends on; [`Snapshot::decide`] is a pure
+//! function over it and says by which [`Rule`] it decided. Who somebody is has been settled
+//! before, in [`accounts`](crate::accounts).
+
+mod policy;
+mod snapshot;
+
+pub use self::policy::{Decision, Rule};
+pub use self::snapshot::{Snapshot, Subject};

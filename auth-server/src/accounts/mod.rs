@@ -1,0 +1,20 @@
+//! Who there is and what they own: users, their passwords, projects, and logging in.
+//!
+//! Plain functions over a [`Database`](database::Database) and a [`Clock`](crate::clock::Clock),
+//! called by the HTTP handlers and by the command line alike. They decide what a change requires;
+//! who may ask for it is the caller's matter, and what an account may do to a repository is
+//! [`access`](crate::access)'s.
+
+pub mod bootstrap;
+pub mod login;
+pub mod page;
+pub mod password;
+pub mod project;
+pub mod user;
+mod username;
+
+pub use self::page::{Page, PageRequest};
+pub use self::password::{NewPassword, PasswordError, PasswordPolicy, Passwords};
+pub use self::project::{Project, ProjectError, ProjectId, Visibility};
+pub use self::user::{User, UserError, UserId};
+pub use self::username::{InvalidUsername, Username};

@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use service::server::{Address, MinimumTls};
+
+use super::*;
+
+fn from_variables(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let source = Source::new(PREFIX).variables(variables.iter().copied());
+    Settings::from_source(source)
+        .map(|(settings, _)| settings)
+        .map_err(|error| error.to_string())
+}
+
+fn from_file(text: &str) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.yml");
+    std::fs::write(&path, text).unwrap();
+    let none: [(&str, &str); 0] = [];
+    Settings::from_source(Source::new(PREFIX).file(&path).variables(none))
+        .map(|(settings, _)| settings)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn nothing_needs_to_be_set() {
+    let settings = from_variables(&[]).unwrap();
+    assert_eq!(settings.http.addr.get(), &Address::Tcp(":5001".into()));
+    assert_eq!(settings.token.issuer.as_str(), "portcullis-auth");
+    assert_eq!(
+        settings.token.services.iter().collect::<Vec<_>>(),
+        ["portcullis-registry"]
+    );
+    assert_eq!(settings.token.lifetime.get(), Duration::from_mins(5));
+    assert_eq!(settings.password.policy().minimum_length, 12);
+    let cost = settings.password.argon2;
+    assert_eq!(
+        (cost.memory, cost.iterations, cost.parallelism),
+        (19_456, 2, 1)
+    );
+    assert!(settings.admin.password.is_none());
+}
+
+#[test]
+fn everything_can_be_set() {
+    let settings = from_file(
+        "
+http:
+  addr: 127.0.0.1:8080
+  tls: {certificate: /tls/cert.pem, key: /tls/key.pem, minimumtls: tls1.3}
+  trustedproxies: [loopback, 10.0.0.0/8]
+  draintimeout: 5s
+  debug: {addr: ':9000', prometheus: {enabled: true, path: /m}}
+database: {url: 'postgres://auth:secret@db/auth', connections: 20}
+keys: {path: /keys, signingkey: /mounted/key.pem, certificate: /mounted/cert.pem, algorithm: RS256}
+token: {issuer: 'https://auth.example', services: [one, two], lifetime: 10m, refreshlifetime: 24h}
+password: {minlength: 16, argon2: {memory: 47104, iterations: 1, parallelism: 2}, concurrency: 3, queue: 9}
+admin: {password: 'a good password'}
+log: {level: debug, formatter: json}
+",
+    )
+    .unwrap();
+    assert_eq!(
+        settings.http.addr.get(),
+        &Address::Tcp("127.0.0.1:8080".into())
+    );
+    let tls = settings.http.tls.as_ref().unwrap();
+    assert_eq!(tls.minimumtls, MinimumTls::Tls13);
+    assert_eq!(
+        service::server::TlsSettings::from(tls).key,
+        Path::new("/tls/key.pem")
+    );
+    assert!(settings.http.proxies().trusts([10, 1, 2, 3].into()));
+    assert_eq!(settings.http.draintimeout.get(), Duration::from_secs(5));
+    assert_eq!(settings.http.debug.prometheus.path, "/m");
+    assert_eq!(settings.database_url().described(), "postgres://db/auth");
+    assert_eq!(settings.database.connections.get(), 20);
+    assert_eq!(
+        settings.keys.mounted.as_ref().unwrap().certificate,
+        Path::new("/mounted/cert.pem")
+    );
+    let token = settings.token_settings();
+    assert_eq!(token.issuer, "https://auth.example");
+    assert_eq!(token.services, ["one", "two"]);
+    assert_eq!(token.lifetime, Duration::from_mins(10));
+    assert_eq!(token.refresh_lifetime, Duration::from_hours(24));
+    assert_eq!(settings.password.minlength.get(), 16);
+    assert_eq!(settings.password.argon2.memory, 47_104);
+    assert_eq!(settings.password.concurrency.get(), 3);
+    assert_eq!(settings.password.queue.get(), 9);
+    assert_eq!(
+        settings.admin.password.unwrap().expose_secret(),
+        "a good password"
+    );
+    assert_eq!(settings.log.level, Level::Debug);
+}
+
+#[test]
+fn variables_and_secret_files_set_what_the_file_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("password");
+    std::fs::write(&secret, "from the file\n").unwrap();
+    let settings = from_variables(&[
+        ("AUTH_ADMIN_PASSWORD_FILE", secret.to_str().unwrap()),
+        ("AUTH_TOKEN_SERVICES", "[a, b]"),
+        ("AUTH_PASSWORD_ARGON2_MEMORY", "12288"),
+        ("AUTH_HTTP_ADDR", "unix:/run/auth.sock"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.admin.password.unwrap().expose_secret(),
+        "from the file"
+    );
+    assert_eq!(
+        settings.token.services.iter().collect::<Vec<_>>(),
+        ["a", "b"]
+    );
+    assert_eq!(settings.password.argon2.memory, 12_288);
+    assert_eq!(settings.password.argon2.iterations, 2);
+    assert_eq!(
+        settings.http.addr.get(),
+        &Address::Unix("/run/auth.sock".into())
+    );
+}
+
+#[test]
+fn every_refusal_names_the_setting_and_the_remedy() {
+    let long = "x".repeat(256);
+    for (name, value, words) in [
+        ("AUTH_HTTP_ADDR", "5001", "host:port"),
+        ("AUTH_HTTP_ADDR", ":70000", "host:port"),
+        ("AUTH_HTTP_ADDR", "'unix:'", "unix:PATH"),
+        ("AUTH_HTTP_TLS_KEY", "/key.pem", "AUTH_HTTP_TLS_CERTIFICATE"),
+        (
+            "AUTH_HTTP_TLS_CERTIFICATE",
+            "/cert.pem",
+            "AUTH_HTTP_TLS_KEY",
+        ),
+        ("AUTH_HTTP_TRUSTEDPROXIES", "[somewhere]", "somewhere"),
+        ("AUTH_HTTP_FORWARDEDHEADERS", "x-mine", "x-mine"),
+        ("AUTH_HTTP_DRAINTIMEOUT", "30", "30s"),
+        ("AUTH_HTTP_DEBUG_ADDR", "everywhere", "host:port"),
+        ("AUTH_HTTP_DEBUG_PROMETHEUS_ENABLED", "perhaps", "perhaps"),
+        ("AUTH_DATABASE_URL", "mysql://db/auth", "postgres://"),
+        ("AUTH_DATABASE_CONNECTIONS", "0", "1 to 1000"),
+        ("AUTH_KEYS_SIGNINGKEY", "/key.pem", "certificate"),
+        ("AUTH_KEYS_CERTIFICATE", "/cert.pem", "signingkey"),
+        ("AUTH_KEYS_ALGORITHM", "HS256", "HS256"),
+        ("AUTH_TOKEN_ISSUER", "two words", "visible ASCII"),
+        ("AUTH_TOKEN_ISSUER", "quo\"te", "quotation mark"),
+        ("AUTH_TOKEN_ISSUER", &long, "255"),
+        ("AUTH_TOKEN_SERVICES", "[]", "at least one"),
+        ("AUTH_TOKEN_SERVICES", "[a, a]", "listed twice"),
+        ("AUTH_TOKEN_SERVICES", "[a, 'b c']", "visible ASCII"),
+        ("AUTH_TOKEN_LIFETIME", "59s", "1m"),
+        ("AUTH_TOKEN_LIFETIME", "25h", "24h"),
+        ("AUTH_TOKEN_REFRESHLIFETIME", "59m", "1h"),
+        ("AUTH_PASSWORD_MINLENGTH", "7", "8 to 128"),
+        ("AUTH_PASSWORD_ARGON2_MEMORY", "7167", "7168 to 4194304"),
+        ("AUTH_PASSWORD_ARGON2_ITERATIONS", "0", "1 to 1000"),
+        ("AUTH_PASSWORD_ARGON2_PARALLELISM", "65", "1 to 64"),
+        ("AUTH_PASSWORD_CONCURRENCY", "0", "1 to 256"),
+        ("AUTH_PASSWORD_QUEUE", "-1", "-1"),
+        ("AUTH_LOG_LEVEL", "loud", "loud"),
+        ("AUTH_LOG_FORMATTER", "xml", "xml"),
+        ("AUTH_TOKENS_LIFETIME", "5m", "AUTH_TOKEN_LIFETIME"),
+        ("AUTH_TOKEN_LIFETIM", "5m", "AUTH_TOKEN_LIFETIME"),
+    ] {
+        let error = from_variables(&[(name, value)]).unwrap_err();
+        assert!(error.contains(words), "{name}={value}: {error}");
+        assert!(error.contains("AUTH_"), "{name}={value}: {error}");
+    }
+}
+
+#[test]
+fn a_refusal_in_a_file_names_the_line_and_no_secret() {
+    let error = from_file("token:\n  issuer: ok\n  lifetime: 5s\n").unwrap_err();
+    assert!(error.contains("auth.yml:3"), "{error}");
+    assert!(error.contains("token.lifetime"), "{error}");
+    let error = from_file("database:\n  url: mysql://me:s3cret@db/x\n").unwrap_err();
+    assert!(!error.contains("s3cret"), "{error}");
+    let error = from_file("admin:\n  password: [s3cret]\n").unwrap_err();
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn no_secret_shows_in_debug() {
+    let settings = from_variables(&[
+        ("AUTH_ADMIN_PASSWORD", "s3cret-password"),
+        ("AUTH_DATABASE_URL", "postgres://me:s3cret@db/auth"),
+    ])
+    .unwrap();
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn what_has_no_place_goes_to_the_data_folder() {
+    let folder = Path::new("/data");
+    let settings = from_variables(&[]).unwrap().in_data_folder(folder);
+    assert_eq!(
+        settings.database_url().described(),
+        "sqlite:/data/auth.sqlite"
+    );
+    let KeySource::Folder { path, .. } = settings.key_source() else {
+        panic!("no key is mounted");
+    };
+    assert_eq!(path, Path::new("/data/keys"));
+
+    let settings = from_variables(&[
+        ("AUTH_DATABASE_URL", "sqlite:/elsewhere/a.sqlite"),
+        ("AUTH_KEYS_PATH", "/elsewhere/keys"),
+    ])
+    .unwrap()
+    .in_data_folder(folder);
+    assert_eq!(
+        settings.database_url().described(),
+        "sqlite:/elsewhere/a.sqlite"
+    );
+    let KeySource::Folder { path, .. } = settings.key_source() else {
+        panic!("no key is mounted");
+    };
+    assert_eq!(path, Path::new("/elsewhere/keys"));
+}

@@ -1,0 +1,46 @@
+//! `/api/v1/system`: what runs here.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::http::authorize::{Administrator, Authorized};
+use crate::state::State;
+
+#[derive(Serialize)]
+struct SystemJson<'a> {
+    version: &'static str,
+    /// The claim `iss` of the tokens.
+    issuer: &'a str,
+    /// The registries that tokens are issued for.
+    services: &'a [String],
+    token_lifetime_seconds: u64,
+    signing_key: SigningKeyJson,
+}
+
+#[derive(Serialize)]
+struct SigningKeyJson {
+    /// `kid`.
+    id: String,
+    algorithm: String,
+    /// RFC 7638.
+    thumbprint: String,
+}
+
+/// What an operator needs for pairing a registry.
+pub async fn show(_: Authorized<Administrator>, state: web::Data<State>) -> HttpResponse {
+    let issuer = &state.issuer;
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(SystemJson {
+            version: env!("CARGO_PKG_VERSION"),
+            issuer: &issuer.settings.issuer,
+            services: &issuer.settings.services,
+            token_lifetime_seconds: issuer.settings.lifetime.as_secs(),
+            signing_key: SigningKeyJson {
+                id: issuer.key.key_id(),
+                algorithm: issuer.key.algorithm().to_string(),
+                thumbprint: issuer.key.thumbprint(),
+            },
+        })
+}

@@ -1,0 +1,346 @@
+//! [`ApiError`], and the one table that gives each error of the domain its status, code and
+//! sentence.
+//!
+//! Exhaustive on purpose, without `_` arms: a new error has to be given its place here. What is
+//! nobody's business outside (a statement, a path, a cause) goes to the log; the client gets the
+//! request id, under which the log has the rest.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use super::basic::InvalidBasic;
+use super::parameters::InvalidParameters;
+use crate::accounts::login::LoginError;
+use crate::accounts::password::WeakPassword;
+use crate::accounts::user::InvalidEmail;
+use crate::accounts::{InvalidUsername, PasswordError, ProjectError, UserError};
+use crate::token::{IssueError, RefreshError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+
+const INTERNAL_MESSAGE: &str =
+    "an internal error; the log has more under the request id of this answer";
+
+/// With 401, as RFC 9110 asks; a browser then shows its form. Clients of the token realm read
+/// Bearer challenges alone and ignore it.
+const CHALLENGE: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
+
+/// When to come back if the database is away.
+const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The codes of the error bodies: OCI's words where it has one for the matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The request cannot be read, or makes no sense.
+    BadRequest,
+    /// Nobody has logged in, or not rightly.
+    Unauthorized,
+    /// Somebody has logged in who may not do this.
+    Denied,
+    NotFound,
+    /// The method, or the kind of grant, is not for this address.
+    Unsupported,
+    /// What is stored stands against it.
+    Conflict,
+    /// The body is too large.
+    SizeInvalid,
+    UnsupportedMediaType,
+    /// The request can be read, but a value in it is refused.
+    Invalid,
+    /// Later perhaps.
+    Unavailable,
+    /// A defect of ours.
+    Unknown,
+}
+
+impl Code {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Denied => "DENIED",
+            Self::NotFound => "NOT_FOUND",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::Conflict => "CONFLICT",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::Invalid => "INVALID",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// An answer that is no success. Its body is `{"errors":[{"code","message","detail"}]}`.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: Code,
+    message: String,
+    retry_after: Option<Duration>,
+    /// The methods that an address knows, for 405.
+    allow: Option<HeaderValue>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
+    }
+
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
+    }
+
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
+    }
+
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, Code::Conflict, message)
+    }
+
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, message)
+    }
+
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Code::SizeInvalid,
+            format!("the body has more than {limit} bytes"),
+        )
+    }
+
+    pub fn media_type(expected: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::UnsupportedMediaType,
+            format!("the body must be {expected}, and the header Content-Type must say so"),
+        )
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::Invalid, message)
+    }
+
+    pub fn method_not_allowed(allow: HeaderValue) -> Self {
+        let methods = allow.to_str().unwrap_or_default();
+        let message = format!("this address knows the methods {methods}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+        }
+    }
+
+    fn unavailable(message: impl Into<String>, retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+        }
+    }
+
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, message)
+    }
+
+    /// An application without its state.
+    pub fn misconfigured() -> Self {
+        tracing::error!("a handler found no application state");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Unknown,
+            INTERNAL_MESSAGE,
+        )
+    }
+
+    /// A defect: the log gets all of it, the client a sentence.
+    fn internal(error: &(dyn StdError + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Unknown,
+            INTERNAL_MESSAGE,
+        )
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = service::error_response(self.status, self.code.as_str(), &self.message);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(CHALLENGE),
+            );
+        }
+        if let Some(retry_after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, retry_after.as_secs().into());
+        }
+        if let Some(allow) = &self.allow {
+            headers.insert(header::ALLOW, allow.clone());
+        }
+        response
+    }
+}
+
+impl From<database::Error> for ApiError {
+    fn from(error: database::Error) -> Self {
+        match &error {
+            database::Error::Unavailable(_) | database::Error::Race(_) => {
+                tracing::warn!(
+                    error = &error as &(dyn StdError + 'static),
+                    "a request had no database"
+                );
+                Self::unavailable("the database is unavailable", DATABASE_RETRY_AFTER)
+            }
+            // Whoever expects a conflict handles it before it comes here.
+            database::Error::Conflict(_) | database::Error::Internal(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy { retry_after } => {
+                Self::unavailable("too many logins at once, try again", retry_after)
+            }
+            PasswordError::Hash(_) | PasswordError::Thread(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::WrongCredentials | LoginError::Disabled => {
+                Self::unauthorized(error.to_string())
+            }
+            LoginError::Password(error) => error.into(),
+            LoginError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Unknown
+            | RefreshError::Expired
+            | RefreshError::Revoked
+            | RefreshError::Disabled
+            | RefreshError::OtherService => Self::unauthorized(error.to_string()),
+            RefreshError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<IssueError> for ApiError {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::UnknownService { .. } => Self::bad_request(error.to_string()),
+            IssueError::Login(error) => error.into(),
+            IssueError::Refresh(error) => error.into(),
+            IssueError::Database(error) => error.into(),
+            IssueError::Sign(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::UsernameTaken(_)
+            | UserError::EmailTaken
+            | UserError::NamespaceInUse { .. }
+            | UserError::LastAdministrator(_) => Self::conflict(error.to_string()),
+            UserError::NotFound(_) => Self::not_found(error.to_string()),
+            UserError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProjectError> for ApiError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::PathTaken(_) => Self::conflict(error.to_string()),
+            ProjectError::OwnerNotFound(_) => Self::invalid(error.to_string()),
+            ProjectError::NotFound => Self::not_found(error.to_string()),
+            ProjectError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidBasic> for ApiError {
+    fn from(error: InvalidBasic) -> Self {
+        match error {
+            InvalidBasic::TooLong
+            | InvalidBasic::Base64
+            | InvalidBasic::Utf8
+            | InvalidBasic::NoColon => Self::bad_request(error.to_string()),
+            InvalidBasic::Scheme => Self::unauthorized(error.to_string()),
+        }
+    }
+}
+
+impl From<InvalidParameters> for ApiError {
+    fn from(error: InvalidParameters) -> Self {
+        match error {
+            InvalidParameters::TooMany
+            | InvalidParameters::Utf8
+            | InvalidParameters::Ambiguous(_) => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<registry_token::ScopeError> for ApiError {
+    fn from(error: registry_token::ScopeError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<InvalidUsername> for ApiError {
+    fn from(error: InvalidUsername) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<InvalidEmail> for ApiError {
+    fn from(error: InvalidEmail) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<WeakPassword> for ApiError {
+    fn from(error: WeakPassword) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

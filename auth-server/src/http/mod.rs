@@ -1,0 +1,29 @@
+//! HTTP: reads requests, calls the domain, writes answers. No rules.
+//!
+//! - [`routes`]: the table of all addresses, and what each requires.
+//! - [`token`]: the token realm. [`keys`]: what verifiers fetch. [`api`]: the admin API.
+//! - [`authorize`]: who may. [`error`]: what went wrong, in every case.
+
+mod api;
+mod authorize;
+pub mod basic;
+mod body;
+mod error;
+mod keys;
+pub mod parameters;
+pub(crate) mod routes;
+mod token;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+
+use self::basic::{BasicCredentials, InvalidBasic};
+
+/// The Basic credentials of a request, if it has any.
+fn basic_credentials(request: &HttpRequest) -> Result<Option<BasicCredentials>, InvalidBasic> {
+    request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .map(|value| basic::parse(value.as_bytes()))
+        .transpose()
+}

@@ -1,0 +1,97 @@
+//! The table `refresh_tokens`.
+
+use chrono::{DateTime, Utc};
+use database::{Error, Tx, sql};
+use uuid::Uuid;
+
+use crate::accounts::{User, UserId};
+
+/// A refresh token, without the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRefreshToken<'a> {
+    pub id: Uuid,
+    pub user_id: UserId,
+    pub token_sha256: [u8; 32],
+    pub client_id: &'a str,
+    pub service: &'a str,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A refresh token that could be used, and whose it is.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct StoredRefreshToken {
+    pub token_id: Uuid,
+    pub service: String,
+    pub expires_at: DateTime<Utc>,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    pub user: User,
+}
+
+pub async fn insert(tx: &mut Tx, token: &NewRefreshToken<'_>) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "INSERT INTO refresh_tokens (id, user_id, token_sha256, client_id, service, created_at,
+                                     expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        token.id,
+        token.user_id,
+        &token.token_sha256[..],
+        token.client_id,
+        token.service,
+        token.created_at,
+        token.expires_at
+    )
+    .map(drop)
+}
+
+pub async fn by_hash(
+    tx: &mut Tx,
+    token_sha256: &[u8; 32],
+) -> Result<Option<StoredRefreshToken>, Error> {
+    sql!(
+        tx,
+        fetch_optional StoredRefreshToken,
+        "SELECT t.id AS token_id, t.service, t.expires_at, t.last_used_at, t.revoked_at,
+                u.id, u.username, u.email, u.is_admin, u.created_at, u.disabled_at,
+                u.last_login_at
+         FROM refresh_tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.token_sha256 = $1",
+        &token_sha256[..]
+    )
+}
+
+pub async fn set_last_used(tx: &mut Tx, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "UPDATE refresh_tokens SET last_used_at = $2 WHERE id = $1",
+        id,
+        at
+    )
+    .map(drop)
+}
+
+/// Ends all tokens of the user that have not ended yet.
+pub async fn revoke_all(tx: &mut Tx, user: UserId, at: DateTime<Utc>) -> Result<u64, Error> {
+    sql!(
+        tx,
+        execute,
+        "UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
+        user,
+        at
+    )
+}
+
+/// Removes what expired before `before`; the number of rows.
+pub async fn delete_expired(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, Error> {
+    sql!(
+        tx,
+        execute,
+        "DELETE FROM refresh_tokens WHERE expires_at < $1",
+        before
+    )
+}

@@ -1,0 +1,183 @@
+//! The table `users`.
+
+use chrono::{DateTime, Utc};
+use database::{Error, Tx, sql};
+
+use crate::accounts::password::PasswordHash;
+use crate::accounts::{User, UserId, Username};
+
+macro_rules! columns {
+    () => {
+        "id, username, email, is_admin, created_at, disabled_at, last_login_at"
+    };
+}
+
+/// A user and what a password is verified against.
+#[derive(Debug, sqlx::FromRow)]
+pub struct UserWithPassword {
+    #[sqlx(flatten)]
+    pub user: User,
+    pub password_hash: Option<PasswordHash>,
+}
+
+/// `Conflict`: the name or the address is taken.
+pub async fn insert(
+    tx: &mut Tx,
+    user: &User,
+    password_hash: Option<&PasswordHash>,
+) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "INSERT INTO users (id, username, email, password_hash, is_admin, created_at, disabled_at,
+                            last_login_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        user.id,
+        &user.username,
+        &user.email,
+        password_hash,
+        user.is_admin,
+        user.created_at,
+        user.disabled_at,
+        user.last_login_at
+    )
+    .map(drop)
+}
+
+pub async fn by_username(tx: &mut Tx, username: &Username) -> Result<Option<User>, Error> {
+    sql!(
+        tx,
+        fetch_optional User,
+        concat!("SELECT ", columns!(), " FROM users WHERE username = $1"),
+        username
+    )
+}
+
+pub async fn with_password(
+    tx: &mut Tx,
+    username: &Username,
+) -> Result<Option<UserWithPassword>, Error> {
+    sql!(
+        tx,
+        fetch_optional UserWithPassword,
+        concat!("SELECT ", columns!(), ", password_hash FROM users WHERE username = $1"),
+        username
+    )
+}
+
+pub async fn email_exists(tx: &mut Tx, email: &str) -> Result<bool, Error> {
+    sql!(
+        tx,
+        fetch_optional(i32,),
+        "SELECT 1 FROM users WHERE lower(email) = lower($1)",
+        email
+    )
+    .map(|row| row.is_some())
+}
+
+/// Whether there is any user at all.
+pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
+    sql!(tx, fetch_optional(i32,), "SELECT 1 FROM users LIMIT 1").map(|row| row.is_some())
+}
+
+pub async fn page(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<User>, Error> {
+    sql!(
+        tx,
+        fetch_all User,
+        concat!(
+            "SELECT ", columns!(), " FROM users WHERE username > $1 ORDER BY username LIMIT $2"
+        ),
+        after,
+        limit
+    )
+}
+
+pub async fn count(tx: &mut Tx) -> Result<i64, Error> {
+    sql!(tx, fetch_one(i64,), "SELECT count(*) FROM users").map(|(count,)| count)
+}
+
+/// The administrators that can log in; none of them can be changed by others before the end of
+/// the transaction.
+pub async fn lock_enabled_admins(tx: &mut Tx) -> Result<Vec<UserId>, Error> {
+    let rows: Vec<(UserId,)> = match tx {
+        Tx::Sqlite(_) => sql!(
+            tx,
+            fetch_all(UserId,),
+            "SELECT id FROM users WHERE is_admin AND disabled_at IS NULL"
+        ),
+        Tx::Postgres(_) => sql!(
+            tx,
+            fetch_all(UserId,),
+            "SELECT id FROM users WHERE is_admin AND disabled_at IS NULL ORDER BY id FOR UPDATE"
+        ),
+    }?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Whether the user may still log in with what was verified; if so, neither password nor state
+/// can change before the end of the transaction.
+pub async fn lock_if_unchanged(
+    tx: &mut Tx,
+    id: UserId,
+    password_hash: &PasswordHash,
+) -> Result<bool, Error> {
+    let row: Option<(i32,)> = match tx {
+        Tx::Sqlite(_) => sql!(
+            tx,
+            fetch_optional(i32,),
+            "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL",
+            id,
+            password_hash
+        ),
+        Tx::Postgres(_) => sql!(
+            tx,
+            fetch_optional(i32,),
+            "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL
+             FOR SHARE",
+            id,
+            password_hash
+        ),
+    }?;
+    Ok(row.is_some())
+}
+
+pub async fn set_disabled(
+    tx: &mut Tx,
+    id: UserId,
+    disabled_at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "UPDATE users SET disabled_at = $2 WHERE id = $1",
+        id,
+        disabled_at
+    )
+    .map(drop)
+}
+
+pub async fn set_password(
+    tx: &mut Tx,
+    id: UserId,
+    password_hash: &PasswordHash,
+) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "UPDATE users SET password_hash = $2 WHERE id = $1",
+        id,
+        password_hash
+    )
+    .map(drop)
+}
+
+pub async fn set_last_login(tx: &mut Tx, id: UserId, at: DateTime<Utc>) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "UPDATE users SET last_login_at = $2 WHERE id = $1",
+        id,
+        at
+    )
+    .map(drop)
+}

@@ -1,0 +1,50 @@
+//! What the tests share.
+
+use chrono::DateTime;
+use registry_token::RepositoryName;
+
+use crate::accounts::password::{HashCost, PasswordHash};
+use crate::accounts::user::NewUser;
+use crate::accounts::{NewPassword, PasswordPolicy, Passwords, Username};
+use crate::clock::Clock;
+
+/// As little work as argon2 accepts.
+pub const CHEAP: HashCost = HashCost {
+    memory: 8,
+    iterations: 1,
+    parallelism: 1,
+};
+
+/// A clock that stands at an ordinary moment.
+pub fn clock() -> Clock {
+    Clock::manual(DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap())
+}
+
+pub fn passwords() -> Passwords {
+    Passwords::new(CHEAP, 2, 16, &clock()).unwrap()
+}
+
+pub fn name(text: &str) -> Username {
+    text.parse().unwrap()
+}
+
+pub fn repository(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+/// A password that satisfies the policy, hashed.
+pub async fn hash(password: &str) -> PasswordHash {
+    let policy = PasswordPolicy { minimum_length: 12 };
+    let password = NewPassword::check(password.into(), &name("anybody"), policy).unwrap();
+    passwords().hash(password, &clock()).await.unwrap()
+}
+
+/// A user that cannot log in yet.
+pub fn new_user(username: &str) -> NewUser {
+    NewUser {
+        username: name(username),
+        email: None,
+        is_admin: false,
+        password: None,
+    }
+}

@@ -1,0 +1,186 @@
+//! [`Issuer`]: turns credentials and scopes into a signed token.
+//!
+//! <https://distribution.github.io/distribution/spec/auth/token/> and its OAuth twin
+//! <https://distribution.github.io/distribution/spec/auth/oauth/>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use database::Database;
+use registry_token::{Access, Claims, Scope, ShownText, SignError, SigningKey};
+use secrecy::SecretString;
+
+use super::refresh::{self, RefreshError, RefreshToken};
+use crate::access::{Snapshot, Subject};
+use crate::accounts::login::{self, LoginError};
+use crate::accounts::{Passwords, User};
+use crate::clock::Clock;
+
+/// A token is valid this long before it was made, for a registry whose clock is behind.
+const NOT_BEFORE: TimeDelta = TimeDelta::seconds(5);
+
+/// How somebody says who they are.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    Anonymous,
+    Password {
+        username: String,
+        password: SecretString,
+    },
+    RefreshToken(RefreshToken),
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The registry that the token is for.
+    pub service: String,
+    pub scopes: Vec<Scope>,
+    pub credentials: Credentials,
+    /// Whether a refresh token is wanted too.
+    pub offline: bool,
+    /// What the client calls itself. Grants nothing.
+    pub client_id: String,
+}
+
+/// What a client gets.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    /// The signed token.
+    pub token: SecretString,
+    /// What it allows: never more than was asked for.
+    pub access: Access,
+    pub issued_at: DateTime<Utc>,
+    pub expires_in: Duration,
+    /// If one was asked for, by who has logged in.
+    pub refresh_token: Option<RefreshToken>,
+}
+
+/// Why no token is issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    #[error("{asked} is no service of this token realm, which issues tokens for {known}")]
+    UnknownService { asked: ShownText, known: String },
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    #[error("the token cannot be signed: {0}")]
+    Sign(#[from] SignError),
+}
+
+/// What tokens are like.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    /// The claim `iss`.
+    pub issuer: String,
+    /// The registries that tokens are issued for.
+    pub services: Vec<String>,
+    pub lifetime: Duration,
+    pub refresh_lifetime: Duration,
+}
+
+/// Issues tokens.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
+    pub(crate) passwords: Passwords,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) settings: TokenSettings,
+}
+
+/// Who was recognised, and by what.
+struct Recognised {
+    subject: Subject,
+    /// The claim `auth_type`.
+    by: Option<&'static str>,
+    refresh_token: Option<RefreshToken>,
+}
+
+impl Issuer {
+    /// Recognises who asks, decides what they may do, and signs it. Fewer rights than were asked
+    /// for are no error, none at all neither: the registry says no in its own words.
+    pub async fn issue(&self, request: TokenRequest) -> Result<IssuedToken, IssueError> {
+        if !self.settings.services.contains(&request.service) {
+            return Err(IssueError::UnknownService {
+                asked: ShownText::new(&request.service),
+                known: self.settings.services.join(", "),
+            });
+        }
+        let recognised = self.recognise(&request).await?;
+        let snapshot = Snapshot::load(&self.database, recognised.subject, &request.scopes).await?;
+        let access = snapshot.grant(&request.scopes);
+        let issued_at = self.clock.now().trunc_subsecs(0);
+        let claims = Claims {
+            issuer: self.settings.issuer.clone(),
+            subject: snapshot
+                .subject
+                .user()
+                .map(|user| user.username.to_string()),
+            audience: request.service.into(),
+            expires_at: issued_at + self.settings.lifetime,
+            not_before: Some(issued_at - NOT_BEFORE),
+            issued_at: Some(issued_at),
+            id: Some(self.clock.uuid().to_string()),
+            access,
+            auth_type: recognised.by.map(str::to_owned),
+        };
+        Ok(IssuedToken {
+            token: self.key.sign(&claims)?.into(),
+            access: claims.access,
+            issued_at,
+            expires_in: self.settings.lifetime,
+            refresh_token: recognised.refresh_token,
+        })
+    }
+
+    async fn recognise(&self, request: &TokenRequest) -> Result<Recognised, IssueError> {
+        let recognised = |user: User, by, refresh_token| Recognised {
+            subject: Subject::User(user),
+            by: Some(by),
+            refresh_token,
+        };
+        match &request.credentials {
+            Credentials::Anonymous => Ok(Recognised {
+                subject: Subject::Anonymous,
+                by: None,
+                refresh_token: None,
+            }),
+            Credentials::Password { username, password } => {
+                let login = login::with_password(
+                    &self.database,
+                    &self.clock,
+                    &self.passwords,
+                    username,
+                    password.clone(),
+                )
+                .await?;
+                let refresh_token = if request.offline {
+                    let created = refresh::create(
+                        &self.database,
+                        &self.clock,
+                        &login,
+                        &request.client_id,
+                        &request.service,
+                        self.settings.refresh_lifetime,
+                    );
+                    // Not created: the password is no longer the right one.
+                    Some(created.await?.ok_or(LoginError::WrongCredentials)?)
+                } else {
+                    None
+                };
+                Ok(recognised(login.user, "password", refresh_token))
+            }
+            Credentials::RefreshToken(token) => {
+                let user =
+                    refresh::redeem(&self.database, &self.clock, token, &request.service).await?;
+                let again = request.offline.then(|| token.clone());
+                Ok(recognised(user, "refresh_token", again))
+            }
+        }
+    }
+}

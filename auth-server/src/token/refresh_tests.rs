@@ -1,0 +1,150 @@
+use std::time::Duration;
+
+use super::*;
+use crate::accounts::login;
+use crate::accounts::user;
+use crate::jobs::purge_refresh_tokens;
+use crate::store::{POSTGRES, SQLITE};
+use crate::testing::{clock, hash, name, new_user, passwords};
+
+const PASSWORD: &str = "correct: horse";
+const LIFETIME: Duration = Duration::from_hours(24);
+
+async fn logged_in(database: &Database, clock: &Clock) -> Login {
+    let mut new = new_user("alice");
+    new.password = Some(hash(PASSWORD).await);
+    user::create(database, clock, new).await.unwrap();
+    login::with_password(database, clock, &passwords(), "alice", PASSWORD.into())
+        .await
+        .unwrap()
+}
+
+async fn created(database: &Database, clock: &Clock, login: &Login) -> RefreshToken {
+    create(database, clock, login, "docker", "registry", LIFETIME)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+database::test_on_both! {
+    migrations: (SQLITE, POSTGRES);
+
+    async fn a_token_stands_for_its_user_until_it_expires(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let token = created(&database, &clock, &login).await;
+        for _ in 0..2 {
+            let user = redeem(&database, &clock, &token, "registry").await.unwrap();
+            assert_eq!(user.username, name("alice"));
+            clock.advance(LIFETIME / 2 - Duration::from_micros(1));
+        }
+        clock.advance(Duration::from_micros(2));
+        let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
+        assert!(matches!(error, RefreshError::Expired), "{error:?}");
+    }
+
+    async fn a_token_is_good_for_its_service_alone(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let token = created(&database, &clock, &login).await;
+        let error = redeem(&database, &clock, &token, "other").await.unwrap_err();
+        assert!(matches!(error, RefreshError::OtherService), "{error:?}");
+    }
+
+    async fn a_token_that_was_tampered_with_is_unknown(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let token = created(&database, &clock, &login).await;
+        let text = token.secret().expose_secret();
+        let swapped = if text.ends_with('A') { "B" } else { "A" };
+        let changed = format!("{}{swapped}", &text[..text.len() - 1]);
+        for text in ["", "ptcr_", &changed, &text.to_uppercase(), &format!("{text} ")] {
+            let presented = RefreshToken::presented(text.into());
+            let error = redeem(&database, &clock, &presented, "registry").await.unwrap_err();
+            assert!(matches!(error, RefreshError::Unknown), "{text}: {error:?}");
+        }
+    }
+
+    async fn only_the_hash_of_a_token_is_stored(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let token = created(&database, &clock, &login).await;
+        assert!(token.secret().expose_secret().starts_with("ptcr_"));
+        assert_eq!(token.secret().expose_secret().len(), 5 + 43);
+        assert!(!format!("{token:?}").contains("ptcr_"));
+        let mut tx = database.read().await.unwrap();
+        let (stored,): (Vec<u8>,) =
+            database::sql!(&mut tx, fetch_one (Vec<u8>,), "SELECT token_sha256 FROM refresh_tokens")
+                .unwrap();
+        assert_eq!(stored, token.sha256());
+    }
+
+    async fn a_new_password_ends_all_tokens(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let token = created(&database, &clock, &login).await;
+        let new = hash("battery: staple").await;
+        user::set_password(&database, &clock, &name("alice"), &new).await.unwrap();
+        let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
+        assert!(matches!(error, RefreshError::Revoked), "{error:?}");
+        // What was verified before the change is not good for a new token either.
+        let refused = create(&database, &clock, &login, "docker", "registry", LIFETIME).await;
+        assert!(refused.unwrap().is_none());
+    }
+
+    async fn disabling_ends_all_tokens_for_good(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let token = created(&database, &clock, &login).await;
+        user::disable(&database, &clock, &name("alice")).await.unwrap();
+        let refused = create(&database, &clock, &login, "docker", "registry", LIFETIME).await;
+        assert!(refused.unwrap().is_none());
+        user::enable(&database, &name("alice")).await.unwrap();
+        let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
+        assert!(matches!(error, RefreshError::Revoked), "{error:?}");
+    }
+
+    async fn a_password_changed_while_tokens_are_made_leaves_none_alive(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let new = hash("battery: staple").await;
+        let making = async {
+            let attempts = (0..8).map(|_| {
+                create(&database, &clock, &login, "docker", "registry", LIFETIME)
+            });
+            futures_util::future::join_all(attempts).await
+        };
+        let alice = name("alice");
+        let changing = user::set_password(&database, &clock, &alice, &new);
+        let (tokens, changed) = tokio::join!(making, changing);
+        changed.unwrap();
+        for token in tokens.into_iter().filter_map(Result::unwrap) {
+            let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
+            assert!(matches!(error, RefreshError::Revoked), "{error:?}");
+        }
+    }
+
+    async fn the_name_of_a_client_is_cut(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        let long = "ä".repeat(1_000);
+        let created = create(&database, &clock, &login, &long, "registry", LIFETIME).await;
+        assert!(created.unwrap().is_some());
+        let mut tx = database.read().await.unwrap();
+        let (client,): (String,) =
+            database::sql!(&mut tx, fetch_one (String,), "SELECT client_id FROM refresh_tokens")
+                .unwrap();
+        assert_eq!(client, "ä".repeat(CLIENT_ID_LENGTH));
+    }
+
+    async fn expired_tokens_are_removed_after_a_week(database: Database) {
+        let clock = clock();
+        let login = logged_in(&database, &clock).await;
+        created(&database, &clock, &login).await;
+        clock.advance(LIFETIME + Duration::from_hours(7 * 24));
+        created(&database, &clock, &login).await;
+        assert_eq!(purge_refresh_tokens(&database, &clock).await.unwrap(), 0);
+        clock.advance(Duration::from_micros(1));
+        assert_eq!(purge_refresh_tokens(&database, &clock).await.unwrap(), 1);
+    }
+}
