@@ -124,6 +124,14 @@ impl Verifier {
         look(&self.trust.load().keys)
     }
 
+    /// About how many bytes the remembered tokens take.
+    pub fn remembered_bytes(&self) -> u64 {
+        let trust = self.trust.load();
+        // Counting lags behind otherwise.
+        trust.verified.run_pending_tasks();
+        trust.verified.weighted_size()
+    }
+
     /// Resolves when a token was refused for want of a key since the last call.
     pub(crate) async fn missed_a_key(&self) {
         self.unknown_key.notified().await;
