@@ -6,7 +6,8 @@
 //! - [`RepositoryName`], [`Action`] and [`Actions`], [`Resource`], [`Scope`]: what a client asks for;
 //! - [`Access`] with its [`Meta`], [`Claims`]: what a token grants;
 //! - [`SigningKey`]: the issuer's side;
-//! - [`PublicKey`], [`Certificate`], [`Jwk`], [`TrustedKeys`], [`Verifier`]: the other side.
+//! - [`PublicKey`], [`Certificate`], [`Jwk`], [`TrustedKeys`], [`Verifier`]: the other side,
+//!   with [`KeySource`] to keep it supplied with keys.
 //!
 //! It knows no HTTP framework and no database, and reads no clock: whoever calls says what time
 //! it is.
@@ -23,6 +24,8 @@ mod certificate;
 mod claims;
 mod jwk;
 mod key_id;
+mod key_origin;
+mod key_source;
 mod meta;
 mod public_key;
 mod repository_name;
@@ -41,6 +44,10 @@ pub use certificate::{BundleError, Certificate, CertificateError};
 pub use claims::{Audience, Claims};
 pub use jwk::{Jwk, JwkSet, JwksError};
 pub use key_id::KeyIdForm;
+pub use key_source::{
+    ContentError, KeyLocation, KeyOrigin, KeySource, KeySourceError, KeySourceSettings,
+    KeySourceStatus, OriginStatus,
+};
 pub use meta::{Meta, TagPatterns};
 pub use public_key::{KeyKind, PublicKey, PublicKeyError};
 pub use repository_name::{MAX_REPOSITORY_NAME_LENGTH, RepositoryName, RepositoryNameError};

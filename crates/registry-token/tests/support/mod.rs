@@ -1,6 +1,10 @@
 //! Issuers that are not ours: keys, certificates and tokens made by hand.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "calls with json!() read better"
+)]
 
 use aws_lc_rs::{
     rand::SystemRandom,
