@@ -48,6 +48,11 @@ advisories: ## Look for known vulnerabilities in dependencies (fetches the RustS
 	@$(environment)/cargo-tools cargo-deny
 	cargo deny check advisories
 
+.PHONY: bench
+bench: build ## Measure beside nginx and distribution 2.8 on the same cores (options in BENCH)
+	@$(environment)/packages
+	cargo run --release --package bench -- $(BENCH)
+
 .PHONY: fmt
 fmt: ## Format the code
 	cargo fmt --all

@@ -9,13 +9,25 @@
     reason = "these are tests"
 )]
 
+mod authorization;
+mod bad_input;
 mod blobs;
 mod catalog;
+mod clients;
+mod command_line;
+mod configuration;
+mod crash;
+mod disk;
+mod documents;
 mod manifests;
 mod mounts;
+mod operation;
+mod pairing;
 mod referrers;
 mod tags;
+mod token_realm;
 mod uploads;
+mod visibility;
 
 use acceptance::content::unique;
 use acceptance::{Portcullis, Repository};

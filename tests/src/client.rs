@@ -247,6 +247,15 @@ impl Repository {
         upload.finish_with(&blob.digest, blob.bytes.clone()).await
     }
 
+    /// Pushes a blob with a single `POST`.
+    pub async fn post_blob(&self, blob: &Blob) -> Answer {
+        self.post(&format!("blobs/uploads/?digest={}", blob.digest))
+            .header("content-type", "application/octet-stream")
+            .body(blob.bytes.clone())
+            .send()
+            .await
+    }
+
     /// Stores a blob, by the shortest way.
     pub async fn push_blob(&self, blob: &Blob) {
         self.put_blob(blob).await.expect(201);
@@ -323,6 +332,14 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// Someone else's, or an earlier one's, session at this location.
+    pub fn resume(repository: &Repository, location: &str) -> Self {
+        Self {
+            repository: repository.clone(),
+            location: location.to_owned(),
+        }
+    }
+
     /// The bytes from `offset` on, and says so. Follows the new location when they are taken.
     pub async fn chunk(&mut self, offset: usize, bytes: impl Into<Bytes>) -> Answer {
         let bytes = bytes.into();

@@ -39,5 +39,5 @@ pub mod tools;
 pub use client::{Answer, Client, Repository, Upload};
 pub use content::{Blob, Image, Manifest};
 pub use invocation::{Finished, Invocation};
-pub use portcullis::{Databases, Portcullis, Setup};
+pub use portcullis::{ADMIN_PASSWORD, Databases, LoneRegistry, Portcullis, Setup, host};
 pub use process::{Launch, Process, Ready};

@@ -1,6 +1,5 @@
 //! The program under test as servers: all in one, or its two servers apart.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -40,8 +39,6 @@ pub struct Setup {
     /// Of `up`, or of `registry serve`.
     environment: Vec<(String, String)>,
     auth_environment: Vec<(String, String)>,
-    /// Lines for the end of the registry's configuration file.
-    registry_configuration: String,
     /// For a second start on the ports of the first.
     addresses: Option<(String, String)>,
     /// The URLs of the databases when they run apart.
@@ -167,30 +164,16 @@ impl Setup {
 
     fn launch_registry(&self, address: &str, auth: &Url) -> Launch {
         let (_, database) = self.databases.as_ref().unwrap();
-        let blobs = self.path().join("blobs");
-        let bundle = self.path().join("keys/bundle.pem");
-        let mut configuration = format!(
-            "version: 0.1
-storage:
-  filesystem:
-    rootdirectory: {}
-  delete:
-    enabled: true
-database:
-  url: {database}
-http:
-  addr: {address}
-auth:
-  token:
-    realm: {auth}auth/token
-    service: portcullis-registry
-    issuer: portcullis-auth
-    rootcertbundle: {}
-",
-            blobs.display(),
-            bundle.display()
-        );
-        let _ = write!(configuration, "{}", self.registry_configuration);
+        let configuration = registry_configuration(&Registry {
+            address,
+            folder: self.path(),
+            database,
+            realm: &format!("{auth}auth/token"),
+            service: "portcullis-registry",
+            issuer: "portcullis-auth",
+            key_setting: "rootcertbundle",
+            keys: &self.path().join("keys/bundle.pem"),
+        });
         let file = self.path().join("registry.yml");
         std::fs::write(&file, configuration).unwrap();
         let mut serve = Invocation::portcullis()
@@ -318,6 +301,109 @@ impl Portcullis {
         };
         self.registry.start_again(launch).await;
     }
+}
+
+/// `portcullis registry serve` alone, behind somebody else's gatekeeper.
+#[derive(Debug)]
+pub struct LoneRegistry {
+    process: Process,
+    _folder: TempDir,
+}
+
+impl LoneRegistry {
+    /// Believes `issuer` when its tokens are for `service` and signed by a key in the bundle.
+    pub async fn with_bundle(issuer: &str, service: &str, bundle: &Path) -> Self {
+        Self::start(issuer, service, "rootcertbundle", bundle).await
+    }
+
+    /// The same with the keys in a JWKS.
+    pub async fn with_jwks(issuer: &str, service: &str, jwks: &Path) -> Self {
+        Self::start(issuer, service, "jwks", jwks).await
+    }
+
+    async fn start(issuer: &str, service: &str, key_setting: &str, keys: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = registry_configuration(&Registry {
+            address: "127.0.0.1:0",
+            folder: folder.path(),
+            database: &format!("sqlite:{}/registry.sqlite", folder.path().display()),
+            realm: "https://gitlab.example.com/jwt/auth",
+            service,
+            issuer,
+            key_setting,
+            keys,
+        });
+        let file = folder.path().join("registry.yml");
+        std::fs::write(&file, configuration).unwrap();
+        let process = Process::start(Launch {
+            invocation: Invocation::portcullis()
+                .args(["registry", "serve"])
+                .arg(file),
+            log: folder.path().join("registry.log"),
+            ready: Ready::Announced,
+        })
+        .await;
+        Self {
+            process,
+            _folder: folder,
+        }
+    }
+
+    pub fn origin(&self) -> &Url {
+        self.process.origin()
+    }
+
+    /// Someone with this token.
+    pub fn with_token(&self, token: &str) -> Client {
+        Client::new(self.origin()).with_token(token)
+    }
+}
+
+/// What a registry's configuration file must say.
+struct Registry<'a> {
+    address: &'a str,
+    folder: &'a Path,
+    database: &'a str,
+    realm: &'a str,
+    service: &'a str,
+    issuer: &'a str,
+    /// `rootcertbundle` or `jwks`.
+    key_setting: &'a str,
+    keys: &'a Path,
+}
+
+fn registry_configuration(registry: &Registry<'_>) -> String {
+    let Registry {
+        address,
+        folder,
+        database,
+        realm,
+        service,
+        issuer,
+        key_setting,
+        keys,
+    } = registry;
+    format!(
+        "version: 0.1
+storage:
+  filesystem:
+    rootdirectory: {}/blobs
+  delete:
+    enabled: true
+database:
+  url: {database}
+http:
+  addr: {address}
+auth:
+  token:
+    realm: {realm}
+    service: {service}
+    issuer: {issuer}
+    {key_setting}: {}
+",
+        folder.display(),
+        keys.display()
+    )
 }
 
 /// `127.0.0.1:<port>`

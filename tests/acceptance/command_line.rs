@@ -1,0 +1,251 @@
+//! The command line: what it does, and what it says to those who type it wrong.
+
+use acceptance::{Databases, Invocation, Portcullis};
+use serde_json::json;
+
+fn portcullis(arguments: &[&str]) -> Invocation {
+    Invocation::portcullis().args(arguments)
+}
+
+/// The subcommands that `--help` lists.
+fn subcommands(help: &str) -> Vec<String> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let mut waiting = vec![Vec::<String>::new()];
+    let mut seen = 0;
+    while let Some(path) = waiting.pop() {
+        let help = Invocation::portcullis()
+            .args(&path)
+            .arg("--help")
+            .run()
+            .expect_success();
+        assert!(help.stdout.contains("Usage: portcullis"), "{help}");
+        assert!(help.stderr.is_empty(), "{help}");
+        for name in subcommands(&help.stdout) {
+            let mut below = path.clone();
+            below.push(name);
+            waiting.push(below);
+        }
+        seen += 1;
+    }
+    assert!(seen >= 15, "only {seen} commands");
+}
+
+#[test]
+fn the_version_names_the_commit() {
+    let version = portcullis(&["--version"]).run().expect_success().stdout;
+
+    assert!(version.starts_with("portcullis "), "{version}");
+    let commit = version
+        .trim()
+        .rsplit_once('(')
+        .unwrap()
+        .1
+        .trim_end_matches(')');
+    assert!(commit.len() >= 7, "{version}");
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = portcullis(&["completions", shell]).run().expect_success();
+        assert!(script.stdout.contains("portcullis"), "{script}");
+        assert!(script.stdout.contains("set-visibility"), "{script}");
+    }
+}
+
+#[test]
+fn what_is_no_command_is_refused_with_the_nearest() {
+    portcullis(&["uq"])
+        .run()
+        .expect_code(2)
+        .expect_says(["'up'"]);
+    portcullis(&["auth", "usr"])
+        .run()
+        .expect_code(2)
+        .expect_says(["'user'"]);
+    portcullis(&["up", "--data"])
+        .run()
+        .expect_code(2)
+        .expect_says(["--data-dir"]);
+}
+
+#[tokio::test]
+async fn users_are_managed() {
+    let server = Portcullis::up().await;
+    let run = |arguments: &[&str]| server.accounts(arguments.iter().copied());
+
+    let created = run(&[
+        "auth",
+        "user",
+        "create",
+        "alice",
+        "--password-stdin",
+        "--output",
+        "json",
+    ])
+    .input("a long enough password\n")
+    .run()
+    .expect_success()
+    .json();
+    assert_eq!(created["name"], "alice");
+    let again = run(&["auth", "user", "create", "alice", "--password-stdin"])
+        .input("a long enough password\n")
+        .run();
+    again.expect_code(1).expect_says(["alice", "exists"]);
+
+    let list = run(&["auth", "user", "list", "--output", "json"])
+        .run()
+        .expect_success();
+    let names: Vec<_> = list
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|u| u["name"].clone())
+        .collect();
+    assert_eq!(names, [json!("admin"), json!("alice")]);
+    assert!(!list.stdout.contains("argon2"), "{list}");
+    run(&["auth", "user", "list"])
+        .run()
+        .expect_success()
+        .expect_says(["admin", "alice"]);
+
+    run(&["auth", "user", "disable", "alice"])
+        .run()
+        .expect_success();
+    let list = run(&["auth", "user", "list", "--output", "json"])
+        .run()
+        .expect_success();
+    assert_ne!(
+        list.json()[0]["disabled"],
+        list.json()[1]["disabled"],
+        "{list}"
+    );
+    let unknown = run(&["auth", "user", "disable", "nobody"]).run();
+    unknown.expect_code(1).expect_says(["nobody"]);
+}
+
+#[tokio::test]
+async fn an_admin_is_made() {
+    let server = Portcullis::up().await;
+    let create = [
+        "auth",
+        "user",
+        "create",
+        "root2",
+        "--admin",
+        "--password-stdin",
+    ];
+    server
+        .accounts(create)
+        .input("a long enough password\n")
+        .run()
+        .expect_success();
+
+    let client = server.user("root2", "a long enough password");
+
+    client.catalog("").await.expect(200);
+}
+
+#[tokio::test]
+async fn bad_names_and_passwords_are_refused_with_a_reason() {
+    let server = Portcullis::up().await;
+    for (name, password) in [
+        ("Alice", "a long enough password\n"),
+        ("a b", "a long enough password\n"),
+        ("-a", "a long enough password\n"),
+        ("a/b", "a long enough password\n"),
+        ("", "a long enough password\n"),
+        ("alice", "\n"),
+        ("alice", "short\n"),
+        ("alice", ""),
+    ] {
+        let create = ["auth", "user", "create", "--password-stdin", "--", name];
+        // Options after `--` would be names.
+        let finished = Invocation::portcullis()
+            .args(&create[..4])
+            .arg("--data-dir")
+            .arg(server.folder())
+            .args(["--", name])
+            .input(password)
+            .run()
+            .expect_failure();
+        assert!(finished.stderr.len() > 10, "{finished}");
+        assert!(!finished.stderr.contains("panicked"), "{finished}");
+    }
+}
+
+#[tokio::test]
+async fn projects_are_managed() {
+    let server = Portcullis::up().await;
+    let run = |arguments: &[&str]| server.accounts(arguments.iter().copied());
+
+    let created = run(&["auth", "project", "create", "team/app", "--output", "json"])
+        .run()
+        .expect_success()
+        .json();
+    assert_eq!(created["path"], "team/app");
+    assert_eq!(created["visibility"], "private");
+    run(&["auth", "project", "create", "team/app"])
+        .run()
+        .expect_code(1)
+        .expect_says(["team/app", "exists"]);
+    run(&["auth", "project", "set-visibility", "team/app", "public"])
+        .run()
+        .expect_success();
+
+    let list = run(&["auth", "project", "list", "--output", "json"])
+        .run()
+        .expect_success();
+    let project = list
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|project| project["path"] == "team/app")
+        .unwrap()
+        .clone();
+    assert_eq!(project["visibility"], "public");
+    run(&["auth", "project", "set-visibility", "nope", "public"])
+        .run()
+        .expect_code(1)
+        .expect_says(["nope"]);
+    run(&["auth", "project", "create", "Team"])
+        .run()
+        .expect_failure();
+}
+
+#[tokio::test]
+async fn servers_apart_are_managed_by_their_configuration() {
+    let server = Portcullis::apart(Databases::Postgres).await;
+
+    let alice = server.new_user("alice");
+
+    alice.token_answer(&[]).await.expect(200);
+}
+
+#[test]
+fn commands_on_data_that_is_not_there_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+
+    let list = Invocation::portcullis()
+        .args(["auth", "user", "list", "--data-dir"])
+        .arg(&nowhere)
+        .run();
+
+    list.expect_failure().expect_says(["nowhere"]);
+    assert!(!nowhere.exists(), "a question must not create anything");
+}
