@@ -162,8 +162,6 @@ fn skopeo_copies_images_of_many_platforms(portcullis: &Portcullis) {
 fn podman_logs_in_pushes_and_pulls(portcullis: &Portcullis) {
     let podman = Podman::new();
     let host = portcullis.host();
-    let layout = Layout::new().image("linux", "amd64", &[50_000, 500_000]);
-    let source = layout.finish();
     let image = format!("{host}/admin/hello:1");
 
     podman.login(&host, "admin", "wrong").expect_failure();
@@ -171,16 +169,9 @@ fn podman_logs_in_pushes_and_pulls(portcullis: &Portcullis) {
         .login(&host, "admin", ADMIN_PASSWORD)
         .expect_success()
         .expect_says(["Login Succeeded"]);
-    let pulled = podman.run(["pull", "--quiet", &source]);
-    let id = pulled.stdout.trim();
-    podman.run([
-        "push",
-        "--quiet",
-        "--tls-verify=false",
-        id,
-        &format!("docker://{image}"),
-    ]);
-    podman.run(["image", "rm", "--force", id]);
+    let id = podman.build(&image);
+    podman.run(["push", "--quiet", "--tls-verify=false", &image]);
+    podman.run(["image", "rm", "--force", &id]);
     podman.run(["pull", "--quiet", "--tls-verify=false", &image]);
     let again = podman.run(["image", "inspect", "--format", "{{.Id}}", &image]);
     assert_eq!(again.stdout.trim(), id);

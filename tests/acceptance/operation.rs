@@ -201,3 +201,112 @@ async fn no_secret_gets_into_the_log() {
     assert!(!log.contains(acceptance::ADMIN_PASSWORD), "{log}");
     assert!(!log.contains(repository.token().await), "{log}");
 }
+
+/// A certificate for 127.0.0.1, and its key.
+fn make_certificate(folder: &std::path::Path) {
+    Invocation::new("openssl")
+        .current_dir(folder)
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=registry",
+        ])
+        .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", "key.new", "-out", "cert.new"])
+        .run()
+        .expect_success();
+    for name in ["key", "cert"] {
+        let (new, pem) = (format!("{name}.new"), format!("{name}.pem"));
+        std::fs::rename(folder.join(new), folder.join(pem)).unwrap();
+    }
+}
+
+/// Asks `/v2/` as one who believes the certificate of this moment alone.
+async fn base_over_tls(port: u16, folder: &std::path::Path) -> reqwest::Result<u16> {
+    let pem = std::fs::read(folder.join("cert.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+        .build()?;
+    let url = format!("https://127.0.0.1:{port}/v2/");
+    Ok(client.get(url).send().await?.status().as_u16())
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    make_certificate(folder.path());
+    std::fs::write(
+        folder.path().join("config.yml"),
+        "version: 0.1
+storage:
+  filesystem:
+    rootdirectory: blobs
+http:
+  addr: 127.0.0.1:0
+  tls:
+    certificate: cert.pem
+    key: key.pem
+auth: none
+",
+    )
+    .unwrap();
+    let process = Process::start(Launch {
+        invocation: Invocation::portcullis()
+            .args(["registry", "serve", "config.yml"])
+            .current_dir(folder.path()),
+        log: folder.path().join("log"),
+        ready: acceptance::Ready::Announced,
+    })
+    .await;
+    assert_eq!(process.origin().scheme(), "https");
+    let port = process.origin().port().unwrap();
+    assert_eq!(base_over_tls(port, folder.path()).await.unwrap(), 200);
+
+    make_certificate(folder.path());
+
+    for _ in 0..300 {
+        if base_over_tls(port, folder.path()).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the old certificate is still served:\n{}", process.log());
+}
+
+#[tokio::test]
+async fn metrics_are_counted_for_operators_alone() {
+    let debug = acceptance::peers::free_address();
+    let portcullis = Setup::up()
+        .env("REGISTRY_HTTP_DEBUG_ADDR", &debug)
+        .env("REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED", "true")
+        .start()
+        .await;
+    let image = Image::random();
+    portcullis
+        .admin()
+        .repository("admin/app")
+        .push(&image, "v1")
+        .await;
+
+    let outside = portcullis.anonymous().get("/metrics").send().await;
+    outside.expect(404);
+    let url = format!("http://{debug}/").parse().unwrap();
+    let inside = acceptance::Client::new(&url)
+        .get("/metrics")
+        .send()
+        .await
+        .expect(200);
+
+    let text = String::from_utf8(inside.body.to_vec()).unwrap();
+    let counted = text
+        .lines()
+        .filter(|line| line.starts_with("registry_http_requests_total{"))
+        .any(|line| line.contains(r#"handler="manifest""#) && line.contains(r#"code="201""#));
+    assert!(counted, "{text}");
+}

@@ -62,7 +62,7 @@ async fn docker_works_at_distribution_with_our_tokens() {
 #[tokio::test]
 async fn rsa_keys_open_distribution_too() {
     let portcullis = Setup::up()
-        .env("AUTH_TOKEN_ALGORITHM", "RS256")
+        .env("AUTH_KEYS_ALGORITHM", "RS256")
         .start()
         .await;
     let peer = distribution_behind(&portcullis).await;

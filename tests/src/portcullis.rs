@@ -147,7 +147,7 @@ impl Setup {
         let (database, _) = self.databases.as_ref().unwrap();
         let keys = self.path().join("keys");
         let configuration = format!(
-            "http:\n  addr: {address}\ndatabase:\n  url: {database}\nkeys:\n  dir: {}\n",
+            "http:\n  addr: {address}\ndatabase:\n  url: {database}\nkeys:\n  path: {}\n",
             keys.display()
         );
         let file = self.path().join("auth.yml");

@@ -192,6 +192,29 @@ impl Podman {
         self.command(arguments).run().expect_success()
     }
 
+    /// Builds an image of two layers from nothing; returns its id.
+    pub fn build(&self, image: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        write_random(&folder.path().join("small"), 1000);
+        write_random(&folder.path().join("large"), 1_000_000);
+        std::fs::write(
+            folder.path().join("Dockerfile"),
+            "FROM scratch\nCOPY small /small\nCOPY large /large\n",
+        )
+        .unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let built = self.run([
+            "build",
+            "--quiet",
+            "--layers",
+            "--isolation=chroot",
+            "--tag",
+            image,
+            folder,
+        ]);
+        built.stdout.trim().to_owned()
+    }
+
     pub fn login(&self, host: &str, name: &str, password: &str) -> Finished {
         self.command([
             "login",
@@ -214,6 +237,8 @@ impl Default for Home {
     fn default() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        // podman wants the file to be there before the first login.
+        std::fs::write(folder.path().join("auth.json"), "{}").unwrap();
         std::fs::write(
             folder.path().join("policy.json"),
             json!({"default": [{"type": "insecureAcceptAnything"}]}).to_string(),
