@@ -198,6 +198,102 @@ pub async fn unlink(
     Ok(true)
 }
 
+/// At most `limit` blobs behind `after` that no repository shows and whose review is due before
+/// `due_before`, in the order of their digests. Candidates: [`lock_unshown`] decides.
+pub async fn unshown(
+    tx: &mut Tx,
+    due_before: DateTime<Utc>,
+    after: Option<&Digest>,
+    limit: u32,
+) -> Result<Vec<Digest>, Error> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(try_from = "String")]
+        digest: Digest,
+    }
+
+    let rows: Vec<Row> = sql!(
+        tx,
+        fetch_all Row,
+        "SELECT b.digest FROM blobs b
+         JOIN blob_reviews r ON r.blob_id = b.id
+         WHERE r.due_at < $1 AND b.digest > $2
+           AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = b.id)
+           AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE blob_id = b.id)
+         ORDER BY b.digest LIMIT $3",
+        due_before,
+        after.map_or("", Digest::as_str),
+        i64::from(limit)
+    )?;
+    Ok(rows.into_iter().map(|row| row.digest).collect())
+}
+
+/// Locks a blob for deletion. False if there is no such blob, somebody shows or requires it, or its
+/// review was put off.
+pub async fn lock_unshown(
+    tx: &mut Tx,
+    digest: &Digest,
+    due_before: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let statement = super::dialect(
+        tx,
+        "SELECT id FROM blobs WHERE digest = $1",
+        "SELECT id FROM blobs WHERE digest = $1 FOR UPDATE",
+    );
+    let found: Option<(i64,)> = sql!(&mut *tx, fetch_optional(i64,), statement, digest.as_str())?;
+    let Some((id,)) = found else {
+        return Ok(false);
+    };
+    // Asked after the lock is there: whoever had the row before may have made a link.
+    let (unshown,): (bool,) = sql!(
+        tx,
+        fetch_one(bool,),
+        "SELECT NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = $1)
+            AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE blob_id = $1)
+            AND EXISTS (SELECT 1 FROM blob_reviews WHERE blob_id = $1 AND due_at < $2)",
+        id,
+        due_before
+    )?;
+    Ok(unshown)
+}
+
+/// Forgets a blob whose bytes are gone.
+pub async fn remove(tx: &mut Tx, digest: &Digest) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "DELETE FROM blobs WHERE digest = $1",
+        digest.as_str()
+    )?;
+    Ok(())
+}
+
+/// Makes a row for bytes that have none, so that whoever wants to store the same content waits.
+/// False if there is one.
+pub async fn claim(
+    tx: &mut Tx,
+    digest: &Digest,
+    size: u64,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let claimed = sql!(
+        tx,
+        execute,
+        "INSERT INTO blobs (digest, size, created_at) VALUES ($1, $2, $3)
+         ON CONFLICT (digest) DO NOTHING",
+        digest.as_str(),
+        size.cast_signed(),
+        now
+    )?;
+    Ok(claimed == 1)
+}
+
+/// Whether any blob is known.
+pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
+    let (any,): (bool,) = sql!(tx, fetch_one(bool,), "SELECT EXISTS (SELECT 1 FROM blobs)")?;
+    Ok(any)
+}
+
 /// The blob's key, locked against collection until the transaction ends.
 async fn lock(tx: &mut Tx, digest: &Digest) -> Result<Option<i64>, Error> {
     let statement = super::dialect(

@@ -1,6 +1,6 @@
 //! Manifests, payload included, and what they refer to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -79,6 +79,8 @@ pub struct NewManifest<'a> {
     /// What `payload` says.
     pub content: &'a Manifest,
     pub payload: &'a [u8],
+    /// Stored even if required blobs are missing; those are merely named.
+    pub sparse: bool,
 }
 
 /// What became of a manifest to be stored.
@@ -87,6 +89,11 @@ pub enum Put {
     Stored(ManifestId),
     /// Nothing was stored: the repository does not show these blobs.
     MissingBlobs(Vec<Digest>),
+    /// Nothing was stored: the manifest says that a blob has another size than it has.
+    WrongSize {
+        digest: Digest,
+        size: u64,
+    },
 }
 
 /// Stores a manifest, if the repository shows all blobs that it requires; these are locked against
@@ -105,13 +112,23 @@ pub async fn put(
         .map(|descriptor| &descriptor.digest)
         .collect();
     let blobs = lock_blobs(tx, repository, &required).await?;
-    let present: HashSet<&Digest> = blobs.iter().map(|blob| &blob.digest).collect();
+    let sizes: HashMap<&Digest, u64> = blobs.iter().map(|blob| (&blob.digest, blob.size)).collect();
+    for descriptor in manifest.content.required_blobs() {
+        if let Some(size) = sizes.get(&descriptor.digest)
+            && *size != descriptor.size
+        {
+            return Ok(Put::WrongSize {
+                digest: descriptor.digest.clone(),
+                size: *size,
+            });
+        }
+    }
     let mut missing: Vec<Digest> = required
         .iter()
-        .filter(|digest| !present.contains(**digest))
+        .filter(|digest| !sizes.contains_key(**digest))
         .map(|digest| (*digest).clone())
         .collect();
-    if !missing.is_empty() {
+    if !missing.is_empty() && !manifest.sparse {
         missing.sort();
         missing.dedup();
         return Ok(Put::MissingBlobs(missing));
@@ -131,8 +148,10 @@ pub async fn put(
         )?;
         return Ok(Put::Stored(id));
     };
-    insert_required(tx, id, &required).await?;
-    let named: Vec<&Digest> = manifest.content.optional_references().collect();
+    let present: Vec<&Digest> = sizes.into_keys().collect();
+    insert_required(tx, id, &present).await?;
+    let named = manifest.content.optional_references().chain(&missing);
+    let named: Vec<&Digest> = named.collect();
     if !named.is_empty() {
         insert_named(tx, repository, id, &named).await?;
     }
@@ -202,6 +221,8 @@ pub async fn delete(
 struct LockedBlob {
     #[sqlx(try_from = "String")]
     digest: Digest,
+    #[sqlx(try_from = "i64")]
+    size: u64,
 }
 
 /// In the order of their keys, so that no two transactions wait for each other in a circle.
@@ -215,11 +236,11 @@ async fn lock_blobs(
     }
     let statement = dialect(
         tx,
-        "SELECT b.digest FROM blobs b
+        "SELECT b.digest, b.size FROM blobs b
          WHERE b.digest IN (SELECT value FROM json_each($2))
            AND EXISTS (SELECT 1 FROM repository_blobs l
                        WHERE l.repository_id = $1 AND l.blob_id = b.id)",
-        "SELECT b.digest FROM blobs b
+        "SELECT b.digest, b.size FROM blobs b
          WHERE b.digest IN (SELECT json_array_elements_text($2::json))
            AND EXISTS (SELECT 1 FROM repository_blobs l
                        WHERE l.repository_id = $1 AND l.blob_id = b.id)

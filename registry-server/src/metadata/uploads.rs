@@ -21,6 +21,15 @@ pub struct Upload {
     pub created_at: DateTime<Utc>,
     /// When bytes were last acknowledged.
     pub updated_at: DateTime<Utc>,
+    /// Until when the request that is writing must be believed to be alive.
+    pub writer_until: Option<DateTime<Utc>>,
+}
+
+impl Upload {
+    /// Whether some request holds the lease.
+    pub fn is_being_written(&self, now: DateTime<Utc>) -> bool {
+        self.writer_until.is_some_and(|until| until > now)
+    }
 }
 
 /// What became of the wish to write.
@@ -65,7 +74,7 @@ pub async fn find(tx: &mut Tx, key: &UploadKey) -> Result<Option<Upload>, Error>
         tx,
         fetch_optional Row,
         "SELECT id, repository, subject, algorithm, received, midstate, backend,
-                created_at, updated_at
+                created_at, updated_at, writer_until
          FROM uploads WHERE id = $1 AND repository = $2",
         key.id,
         key.repository.as_str()
@@ -87,7 +96,7 @@ pub async fn acquire(
         "UPDATE uploads SET writer = $3, writer_until = $4
          WHERE id = $1 AND repository = $2 AND (writer IS NULL OR writer_until <= $5)
          RETURNING id, repository, subject, algorithm, received, midstate, backend,
-                   created_at, updated_at",
+                   created_at, updated_at, writer_until",
         key.id,
         key.repository.as_str(),
         writer,
@@ -160,6 +169,15 @@ pub async fn release(tx: &mut Tx, key: &UploadKey, writer: Uuid) -> Result<(), E
     Ok(())
 }
 
+/// Gives back all leases: those of a process that has ended, where there is only one process.
+pub async fn release_all(tx: &mut Tx) -> Result<u64, Error> {
+    sql!(
+        tx,
+        execute,
+        "UPDATE uploads SET writer = NULL, writer_until = NULL WHERE writer IS NOT NULL"
+    )
+}
+
 /// Ends a session whose lease `writer` holds. False if the lease is no longer this writer's.
 pub async fn delete(tx: &mut Tx, key: &UploadKey, writer: Uuid) -> Result<bool, Error> {
     let deleted = sql!(
@@ -219,6 +237,7 @@ struct Row {
     backend: Vec<u8>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    writer_until: Option<DateTime<Utc>>,
 }
 
 struct StoredAlgorithm(Algorithm);
@@ -247,6 +266,7 @@ impl From<Row> for Upload {
             },
             created_at: row.created_at,
             updated_at: row.updated_at,
+            writer_until: row.writer_until,
         }
     }
 }

@@ -7,6 +7,7 @@ async fn missing_from(tx: &mut Tx, repository: RepositoryId, manifest: &Value) -
     match put_in(tx, repository, manifest).await {
         Put::Stored(_) => Vec::new(),
         Put::MissingBlobs(missing) => missing,
+        Put::WrongSize { digest, size } => panic!("{digest} has {size} bytes"),
     }
 }
 
@@ -48,6 +49,32 @@ async fn collector_may_lock(database: &Database, content: &str) -> bool {
 
 database::test_on_both! {
     migrations: (SQLITE_MIGRATIONS, POSTGRES_MIGRATIONS);
+
+    async fn a_manifest_must_know_the_size_of_its_blobs(database: Database) {
+        let repository = repository(&database, "a", &["config", "layer"]).await;
+        let mut manifest = image(&["config", "layer"]);
+        manifest["layers"][0]["size"] = json!(6);
+        let mut tx = begin(&database).await;
+        let put = put_in(&mut tx, repository, &manifest).await;
+        assert_eq!(put, Put::WrongSize { digest: digest("layer"), size: 5 });
+    }
+
+    async fn a_sparse_manifest_keeps_what_is_there(database: Database) {
+        let repository = repository(&database, "a", &["config"]).await;
+        let manifest = image(&["config", "layer"]).to_string();
+        let content = Manifest::parse(None, manifest.as_bytes()).unwrap();
+        let manifest = NewManifest {
+            digest: &digest(&manifest),
+            content: &content,
+            payload: manifest.as_bytes(),
+            sparse: true,
+        };
+        let mut tx = begin(&database).await;
+        let put = manifests::put(&mut tx, repository, manifest, minute(100), minute(1)).await;
+        assert!(matches!(put, Ok(Put::Stored(_))), "{put:?}");
+        let required = blobs::is_required(&mut tx, &name("a"), &digest("config")).await;
+        assert!(required.unwrap());
+    }
 
     async fn a_manifest_without_its_blobs_is_not_stored(database: Database) {
         let id = repository(&database, "a", &["config"]).await;

@@ -60,6 +60,7 @@ database::test_on_both! {
             progress: UploadProgress::start(Algorithm::Sha256),
             created_at: minute(5),
             updated_at: minute(5),
+            writer_until: None,
         });
         // Nor does it make its repository known.
         assert_eq!(repositories::find(&mut tx, &name("a/b")).await.unwrap(), None);
