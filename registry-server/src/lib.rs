@@ -1,3 +1,25 @@
+//! An OCI distribution registry. It knows nothing of users: it verifies a token and does what the
+//! token allows.
+//!
+//! - [`config`]: the configuration file and what follows from it.
+//! - [`Application`]: the registry as a whole, to be mounted on a listener.
+//! - [`http`] → [`registry`] → [`metadata`] and [`blob_store`]: calls go down only. [`auth`] makes
+//!   the proofs that `registry` asks for; [`oci`] has the values that all of them speak of.
+//! - [`jobs`]: what happens without a request.
+
+mod application;
+pub mod auth;
 pub mod blob_store;
+mod clock;
+pub mod config;
+mod error;
+mod http;
+pub mod jobs;
 pub mod metadata;
 pub mod oci;
+pub mod registry;
+mod state;
+
+pub use self::application::Application;
+pub use self::clock::Clock;
+pub use self::error::StartError;

@@ -11,7 +11,6 @@
 //! `RETURNING`; where they differ, match on the [`Tx`].
 
 mod error;
-mod readers;
 mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -25,8 +24,6 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-
-use self::readers::Readers;
 
 pub use self::error::{Error, StartError};
 pub use self::tx::{PostgresTx, SqliteTx, Tx};
@@ -55,7 +52,7 @@ pub enum Database {
 #[derive(Clone, Debug)]
 pub struct SqlitePools {
     writer: SqlitePool,
-    readers: Readers,
+    readers: SqlitePool,
 }
 
 impl Database {
@@ -85,7 +82,13 @@ impl Database {
                     .test_before_acquire(false)
                     .connect_with(options.clone())
                     .await?;
-                let readers = Readers::new(options.pragma("query_only", "ON"), connections);
+                let readers = SqlitePoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .test_before_acquire(false)
+                    .connect_lazy_with(options.pragma("query_only", "ON"));
                 Ok(Self::Sqlite(SqlitePools { writer, readers }))
             }
             DatabaseUrl::Postgres(url) => {

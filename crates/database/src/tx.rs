@@ -4,7 +4,6 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use crate::Error;
-use crate::readers::Reader;
 
 /// One connection of a [`Database`](crate::Database), the argument of every store function.
 ///
@@ -17,7 +16,7 @@ pub enum Tx {
 
 #[derive(Debug)]
 pub enum SqliteTx {
-    Reading(Reader),
+    Reading(PoolConnection<Sqlite>),
     Writing(Transaction<'static, Sqlite>),
 }
 
@@ -42,18 +41,9 @@ impl Tx {
 impl SqliteTx {
     pub fn connection(&mut self) -> &mut SqliteConnection {
         match self {
-            Self::Reading(reader) => reader.connection(),
+            Self::Reading(connection) => connection,
             Self::Writing(transaction) => transaction,
         }
-    }
-
-    /// Notes that a statement failed. Called by [`sql!`](crate::sql!).
-    #[doc(hidden)]
-    pub fn failed(&mut self, error: sqlx::Error) -> Error {
-        if let Self::Reading(reader) = self {
-            reader.failed();
-        }
-        error.into()
     }
 }
 

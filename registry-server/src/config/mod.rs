@@ -1,0 +1,476 @@
+//! The configuration: distribution's format with a few keys of our own.
+//! <https://distribution.github.io/distribution/about/configuration/>
+//!
+//! [`Configuration`] mirrors the file, key by key; the loader of [`service::config`] fills it from
+//! the file and from `REGISTRY_…`, and refuses unknown keys. [`Settings`](settings::Settings) is
+//! what the server works with: everything is checked, and nothing is left to be decided.
+//!
+//! Our own keys: `database`, `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`.
+//! Keys that cannot be followed are in [`refused`].
+
+mod refused;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use database::DatabaseUrl;
+use serde::Deserialize;
+use service::client_address::TrustedProxies;
+use service::config::{Duration, Obsolete};
+use service::server::{ClientAuth, MinimumTls};
+use service::telemetry::{Format, Level};
+
+pub use self::settings::{
+    Access, InvalidSettings, LocationBase, Purging, Realm, Settings, StorageCheck, TokenSettings,
+    WebSettings,
+};
+
+const HOUR: u64 = 60 * 60;
+
+/// The file, as it is written.
+#[derive(Debug, Deserialize)]
+#[expect(
+    dead_code,
+    reason = "some fields do all their work while they are read: they refuse, or warn"
+)]
+pub struct Configuration {
+    pub version: Version,
+    #[serde(default)]
+    pub log: Log,
+    pub storage: Storage,
+    /// Who may come in. There is no default: a registry that lets everybody in must say
+    /// `auth: none`.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+    #[serde(default)]
+    pub http: Http,
+    #[serde(default)]
+    pub database: Database,
+    #[serde(default)]
+    pub health: Health,
+    #[serde(default)]
+    pub validation: Validation,
+    #[serde(default)]
+    pub catalog: Catalog,
+    #[serde(default)]
+    pub tags: Tags,
+
+    #[serde(default, deserialize_with = "refused::proxy")]
+    proxy: (),
+    #[serde(default, deserialize_with = "refused::notifications")]
+    notifications: (),
+    #[serde(default, deserialize_with = "refused::redis")]
+    redis: (),
+    #[serde(default, deserialize_with = "refused::middleware")]
+    middleware: (),
+    #[serde(default, deserialize_with = "refused::schema_1")]
+    compatibility: (),
+    // Keys of version 2 without a meaning here; the loader warns of them.
+    #[serde(default)]
+    loglevel: Obsolete,
+    #[serde(default)]
+    reporting: Obsolete,
+    #[serde(default)]
+    policy: Obsolete,
+}
+
+/// The version of the format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Version {
+    #[default]
+    #[serde(rename = "0.1")]
+    V0_1,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    pub level: Level,
+    pub formatter: Format,
+    /// Put into every line of the log.
+    pub fields: BTreeMap<String, String>,
+    pub accesslog: AccessLog,
+    hooks: Obsolete,
+    reportcaller: Obsolete,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AccessLog {
+    pub disabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(
+    dead_code,
+    reason = "some fields do all their work while they are read: they refuse, or warn"
+)]
+pub struct Storage {
+    pub filesystem: Filesystem,
+    #[serde(default)]
+    pub delete: Deletion,
+    #[serde(default)]
+    pub maintenance: Maintenance,
+
+    #[serde(default)]
+    cache: Obsolete,
+    #[serde(default)]
+    redirect: Obsolete,
+    #[serde(default)]
+    tag: Obsolete,
+    #[serde(default, deserialize_with = "refused::in_memory")]
+    inmemory: (),
+    #[serde(default, deserialize_with = "refused::object_storage")]
+    s3: (),
+    #[serde(default, deserialize_with = "refused::object_storage")]
+    azure: (),
+    #[serde(default, deserialize_with = "refused::object_storage")]
+    gcs: (),
+    #[serde(default, deserialize_with = "refused::object_storage")]
+    oss: (),
+    #[serde(default, deserialize_with = "refused::object_storage")]
+    swift: (),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Filesystem {
+    /// Blobs are at `docker/registry/v2/blobs` below it.
+    pub rootdirectory: PathBuf,
+    maxthreads: Obsolete,
+}
+
+impl Default for Filesystem {
+    fn default() -> Self {
+        Self {
+            rootdirectory: PathBuf::from("/var/lib/registry"),
+            maxthreads: Obsolete,
+        }
+    }
+}
+
+/// Whether tags, manifests and blobs may be deleted. As in distribution, they may not unless the
+/// file says so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Deletion {
+    pub enabled: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Maintenance {
+    pub uploadpurging: UploadPurging,
+    pub readonly: ReadOnly,
+}
+
+/// What becomes of uploads that nobody goes on with.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct UploadPurging {
+    pub enabled: bool,
+    pub age: Duration,
+    pub interval: Duration,
+    pub dryrun: bool,
+}
+
+impl Default for UploadPurging {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            age: Duration::from_secs(168 * HOUR),
+            interval: Duration::from_secs(24 * HOUR),
+            dryrun: false,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ReadOnly {
+    pub enabled: bool,
+}
+
+/// One way to come in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    Token(Token),
+    /// Everybody may do everything.
+    None,
+    #[serde(deserialize_with = "refused::htpasswd")]
+    Htpasswd(()),
+    #[serde(deserialize_with = "refused::silly")]
+    Silly(()),
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Token {
+    /// Where clients get tokens: an absolute URL. Not needed with `autoredirect`.
+    #[serde(default)]
+    pub realm: Option<String>,
+    /// What a token's `aud` must be.
+    pub service: String,
+    /// What a token's `iss` must be.
+    pub issuer: String,
+    /// Certificates whose keys sign tokens, PEM.
+    #[serde(default)]
+    pub rootcertbundle: Option<PathBuf>,
+    /// A key set: a file, or (our extension) an `http` or `https` URL that is read again and again.
+    #[serde(default)]
+    pub jwks: Option<String>,
+    /// Takes the realm from the host that the client asked.
+    #[serde(default)]
+    pub autoredirect: bool,
+    #[serde(default = "autoredirect_path")]
+    pub autoredirectpath: String,
+    #[serde(default)]
+    pub signingalgorithms: Vec<String>,
+    /// How long after its token's expiry an upload may go on.
+    #[serde(default = "upload_grace")]
+    pub uploadgrace: Duration,
+}
+
+fn autoredirect_path() -> String {
+    "/auth/token".to_owned()
+}
+
+fn upload_grace() -> Duration {
+    Duration::from_secs(2 * HOUR)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Http {
+    pub addr: String,
+    pub net: Net,
+    /// Everything is below this path.
+    pub prefix: String,
+    /// The URL that clients see; `Location` and the realm are built from it.
+    pub host: Option<String>,
+    /// Whether `Location` leaves scheme and host to the client. On by default, unless `host` is
+    /// set: nothing can go wrong with it behind a proxy.
+    pub relativeurls: Option<bool>,
+    pub draintimeout: Duration,
+    /// Put on every answer.
+    pub headers: BTreeMap<String, Vec<String>>,
+    pub tls: Option<Tls>,
+    pub debug: Debug,
+    /// Addresses and networks of proxies whose `Forwarded` and `X-Forwarded-…` are believed.
+    pub trustedproxies: TrustedProxies,
+    /// The longest pause a client may make while it sends a body.
+    pub idletimeout: Duration,
+
+    pub h2c: H2c,
+
+    secret: Obsolete,
+    http2: Obsolete,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            addr: ":5000".to_owned(),
+            net: Net::default(),
+            prefix: "/".to_owned(),
+            host: None,
+            relativeurls: None,
+            draintimeout: Duration::from_secs(60),
+            headers: BTreeMap::from([(
+                "X-Content-Type-Options".to_owned(),
+                vec!["nosniff".to_owned()],
+            )]),
+            tls: None,
+            debug: Debug::default(),
+            http2: Obsolete,
+            trustedproxies: TrustedProxies::default(),
+            idletimeout: Duration::from_secs(60),
+            h2c: H2c::default(),
+            secret: Obsolete,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Net {
+    #[default]
+    Tcp,
+    Unix,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(
+    dead_code,
+    reason = "some fields do all their work while they are read: they refuse, or warn"
+)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    #[serde(default)]
+    pub clientcas: Vec<PathBuf>,
+    #[serde(default)]
+    pub clientauth: ClientAuth,
+    #[serde(default)]
+    pub minimumtls: MinimumTls,
+    #[serde(default)]
+    pub ciphersuites: Vec<String>,
+    #[serde(default, deserialize_with = "refused::letsencrypt")]
+    letsencrypt: (),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Debug {
+    pub addr: Option<String>,
+    pub prometheus: Prometheus,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Prometheus {
+    pub enabled: bool,
+    pub path: String,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            path: "/metrics".to_owned(),
+        }
+    }
+}
+
+/// HTTP/2 without TLS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct H2c {
+    pub enabled: bool,
+}
+
+/// Where the metadata is.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Database {
+    /// `sqlite:PATH` or `postgres://…`. By default `registry.sqlite` in the root directory of the
+    /// storage.
+    pub url: Option<DatabaseUrl>,
+    /// The greatest number of connections.
+    pub connections: u16,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            connections: 16,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    pub storagedriver: StorageHealth,
+    #[serde(deserialize_with = "refused::host_checks")]
+    file: (),
+    #[serde(deserialize_with = "refused::host_checks")]
+    http: (),
+    #[serde(deserialize_with = "refused::host_checks")]
+    tcp: (),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct StorageHealth {
+    pub enabled: bool,
+    pub interval: Duration,
+    pub threshold: u32,
+}
+
+impl Default for StorageHealth {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(10),
+            threshold: 3,
+        }
+    }
+}
+
+/// Which manifests are accepted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Validation {
+    /// Takes manifests whose content is not there. Their images cannot be pulled.
+    pub disabled: bool,
+    pub manifests: ManifestValidation,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ManifestValidation {
+    pub urls: UrlValidation,
+    pub indexes: IndexValidation,
+}
+
+/// The URLs that layers stored elsewhere may name: regular expressions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct UrlValidation {
+    pub allow: Vec<String>,
+    pub deny: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IndexValidation {
+    pub platforms: IndexPlatforms,
+    pub platformlist: Vec<Platform>,
+}
+
+/// Whose images an index must find in its repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IndexPlatforms {
+    All,
+    /// None: an index may be sparse.
+    #[default]
+    None,
+    /// Those of `platformlist`.
+    List,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    pub architecture: String,
+    pub os: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Catalog {
+    /// The longest page.
+    pub maxentries: u32,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { maxentries: 1_000 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Tags {
+    /// The longest page.
+    pub maxtags: u32,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self { maxtags: 1_000 }
+    }
+}

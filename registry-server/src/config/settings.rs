@@ -1,0 +1,336 @@
+//! [`Settings`]: the configuration after every check, with nothing left to be decided.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use database::DatabaseUrl;
+use registry_token::{Algorithm, KeyLocation};
+use service::client_address::PathPrefix;
+
+use super::{Auth, Configuration, IndexPlatforms, Token, UploadPurging};
+use crate::registry::{Rules, UrlRules};
+
+/// What the server works with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Blobs are at `docker/registry/v2/blobs` below it.
+    pub storage_root: PathBuf,
+    pub database: DatabaseUrl,
+    pub database_connections: u32,
+    pub access: Access,
+    pub rules: Rules,
+    pub web: WebSettings,
+    pub purging: Option<Purging>,
+    pub storage_check: Option<StorageCheck>,
+}
+
+/// Who may come in.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Everybody, for everything.
+    Open,
+    Tokens(TokenSettings),
+}
+
+/// Which tokens are believed, and where clients get them.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    pub realm: Realm,
+    pub service: String,
+    pub issuer: String,
+    /// Certificates whose keys sign tokens, PEM.
+    pub bundle: Option<PathBuf>,
+    /// A key set.
+    pub jwks: Option<KeyLocation>,
+    pub algorithms: Vec<Algorithm>,
+    /// How long an upload may go on after its token has expired.
+    pub upload_grace: Duration,
+}
+
+/// Where clients get tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Realm {
+    /// At this URL.
+    Fixed(String),
+    /// At this path of the host that the client asked.
+    SameHost(String),
+}
+
+/// How the API presents itself.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Everything is below this path; empty, or `/` and segments.
+    pub prefix: PathPrefix,
+    pub location: LocationBase,
+    /// Put on every answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The longest pause a client may make while it sends a body.
+    pub idle_timeout: Duration,
+    /// The longest page of a list of tags, and of the catalog.
+    pub max_tags: u32,
+    pub max_entries: u32,
+}
+
+/// What `Location` and `Link` begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocationBase {
+    /// Nothing: clients complete it from the URL they asked.
+    Relative,
+    /// This URL, without a slash at the end.
+    Fixed(String),
+    /// What the client, or a trusted proxy, says it asked.
+    FromRequest,
+}
+
+/// What becomes of uploads that nobody goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purging {
+    pub age: Duration,
+    pub interval: Duration,
+    pub dry_run: bool,
+}
+
+/// How the storage is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageCheck {
+    pub interval: Duration,
+    pub threshold: u32,
+}
+
+/// A value that is well-formed and cannot be followed. Names its key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct InvalidSettings {
+    pub key: &'static str,
+    pub problem: String,
+}
+
+fn invalid(key: &'static str, problem: impl Into<String>) -> InvalidSettings {
+    InvalidSettings {
+        key,
+        problem: problem.into(),
+    }
+}
+
+impl Settings {
+    /// Checks a configuration as a whole.
+    pub fn new(configuration: &Configuration) -> Result<Self, InvalidSettings> {
+        let storage = &configuration.storage;
+        let storage_root = storage.filesystem.rootdirectory.clone();
+        if storage_root.as_os_str().is_empty() {
+            return Err(invalid(
+                "storage.filesystem.rootdirectory",
+                "name a folder: blobs are kept there",
+            ));
+        }
+        let database = configuration
+            .database
+            .url
+            .clone()
+            .unwrap_or_else(|| DatabaseUrl::Sqlite(storage_root.join("registry.sqlite")));
+        let health = &configuration.health.storagedriver;
+        Ok(Self {
+            database,
+            database_connections: positive(
+                "database.connections",
+                configuration.database.connections,
+            )?
+            .into(),
+            access: access(configuration.auth.as_ref())?,
+            rules: rules(configuration)?,
+            web: web(configuration)?,
+            purging: purging(&storage.maintenance.uploadpurging)?,
+            storage_check: health.enabled.then_some(StorageCheck {
+                interval: health.interval.get(),
+                threshold: health.threshold,
+            }),
+            storage_root,
+        })
+    }
+}
+
+fn positive<N: Copy + Default + PartialEq>(
+    key: &'static str,
+    number: N,
+) -> Result<N, InvalidSettings> {
+    if number == N::default() {
+        return Err(invalid(key, "must be 1 at least"));
+    }
+    Ok(number)
+}
+
+fn access(auth: Option<&Auth>) -> Result<Access, InvalidSettings> {
+    match auth {
+        None => Err(invalid(
+            "auth",
+            "nobody could come in: set `auth.token`, or say `auth: none` to let everybody do \
+             everything",
+        )),
+        Some(Auth::None) => Ok(Access::Open),
+        Some(Auth::Token(token)) => Ok(Access::Tokens(tokens(token)?)),
+        // Their deserialization has failed already.
+        Some(Auth::Htpasswd(()) | Auth::Silly(())) => {
+            Err(invalid("auth", "only `token` and `none` are supported"))
+        }
+    }
+}
+
+fn tokens(token: &Token) -> Result<TokenSettings, InvalidSettings> {
+    if token.service.is_empty() {
+        return Err(invalid("auth.token.service", "is empty"));
+    }
+    if token.issuer.is_empty() {
+        return Err(invalid("auth.token.issuer", "is empty"));
+    }
+    if token.rootcertbundle.is_none() && token.jwks.is_none() {
+        return Err(invalid(
+            "auth.token",
+            "no key could be believed: set `rootcertbundle`, `jwks` or both",
+        ));
+    }
+    let realm = match &token.realm {
+        // As in distribution, the host that the client asked wins.
+        _ if token.autoredirect => {
+            if !token.autoredirectpath.starts_with('/') {
+                return Err(invalid(
+                    "auth.token.autoredirectpath",
+                    "must begin with `/`",
+                ));
+            }
+            Realm::SameHost(token.autoredirectpath.clone())
+        }
+        Some(realm) => {
+            let url = url::Url::parse(realm)
+                .map_err(|error| invalid("auth.token.realm", format!("not a URL: {error}")))?;
+            if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+                return Err(invalid("auth.token.realm", "must be an http or https URL"));
+            }
+            Realm::Fixed(realm.clone())
+        }
+        None => {
+            return Err(invalid(
+                "auth.token.realm",
+                "is missing: clients must learn where to get tokens. Or set `autoredirect: true`",
+            ));
+        }
+    };
+    let algorithms = if token.signingalgorithms.is_empty() {
+        Algorithm::ALL.to_vec()
+    } else {
+        let parsed = token.signingalgorithms.iter().map(|name| {
+            name.parse().map_err(|error| {
+                invalid("auth.token.signingalgorithms", format!("{name:?}: {error}"))
+            })
+        });
+        parsed.collect::<Result<_, _>>()?
+    };
+    Ok(TokenSettings {
+        realm,
+        service: token.service.clone(),
+        issuer: token.issuer.clone(),
+        bundle: token.rootcertbundle.clone(),
+        jwks: token.jwks.as_deref().map(key_set).transpose()?,
+        algorithms,
+        upload_grace: token.uploadgrace.get(),
+    })
+}
+
+/// distribution takes a path here; an issuer's own URL needs no copying.
+fn key_set(text: &str) -> Result<KeyLocation, InvalidSettings> {
+    if !text.contains("://") {
+        return Ok(KeyLocation::JwksFile(PathBuf::from(text)));
+    }
+    url::Url::parse(text)
+        .map(KeyLocation::JwksUrl)
+        .map_err(|error| invalid("auth.token.jwks", format!("not a URL: {error}")))
+}
+
+fn rules(configuration: &Configuration) -> Result<Rules, InvalidSettings> {
+    let validation = &configuration.validation;
+    let indexes = &validation.manifests.indexes;
+    let complete_indexes = match indexes.platforms {
+        IndexPlatforms::None => false,
+        IndexPlatforms::All => !validation.disabled,
+        IndexPlatforms::List => {
+            return Err(invalid(
+                "validation.manifests.indexes.platforms",
+                "`list` is not supported: use `all` or `none`",
+            ));
+        }
+    };
+    let urls = &validation.manifests.urls;
+    Ok(Rules {
+        deletion: configuration.storage.delete.enabled,
+        read_only: configuration.storage.maintenance.readonly.enabled,
+        sparse_manifests: validation.disabled,
+        complete_indexes,
+        layer_urls: UrlRules {
+            allow: patterns("validation.manifests.urls.allow", &urls.allow)?,
+            deny: patterns("validation.manifests.urls.deny", &urls.deny)?,
+        },
+    })
+}
+
+fn patterns(key: &'static str, patterns: &[String]) -> Result<Vec<regex::Regex>, InvalidSettings> {
+    patterns
+        .iter()
+        .map(|pattern| {
+            regex::Regex::new(pattern)
+                .map_err(|error| invalid(key, format!("{pattern:?} is no pattern: {error}")))
+        })
+        .collect()
+}
+
+fn web(configuration: &Configuration) -> Result<WebSettings, InvalidSettings> {
+    let http = &configuration.http;
+    let prefix = PathPrefix::parse(&http.prefix)
+        .ok_or_else(|| invalid("http.prefix", "must be a path such as `/` or `/registry/`"))?;
+    let location = match (&http.host, http.relativeurls) {
+        (_, Some(true)) | (None, None) => LocationBase::Relative,
+        (Some(host), _) => {
+            let url = url::Url::parse(host)
+                .map_err(|error| invalid("http.host", format!("not a URL: {error}")))?;
+            if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+                return Err(invalid("http.host", "must be an http or https URL"));
+            }
+            LocationBase::Fixed(host.trim_end_matches('/').to_owned())
+        }
+        (None, Some(false)) => LocationBase::FromRequest,
+    };
+    let mut headers = Vec::new();
+    for (name, values) in &http.headers {
+        let header: HeaderName = name
+            .parse()
+            .map_err(|_| invalid("http.headers", format!("{name:?} is no name of a header")))?;
+        for value in values {
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                invalid(
+                    "http.headers",
+                    format!("the value of {name} cannot be sent"),
+                )
+            })?;
+            headers.push((header.clone(), value));
+        }
+    }
+    Ok(WebSettings {
+        prefix,
+        location,
+        headers,
+        idle_timeout: positive("http.idletimeout", http.idletimeout)?.get(),
+        max_tags: positive("tags.maxtags", configuration.tags.maxtags)?,
+        max_entries: positive("catalog.maxentries", configuration.catalog.maxentries)?,
+    })
+}
+
+fn purging(purging: &UploadPurging) -> Result<Option<Purging>, InvalidSettings> {
+    if !purging.enabled {
+        return Ok(None);
+    }
+    let key = "storage.maintenance.uploadpurging.interval";
+    Ok(Some(Purging {
+        age: purging.age.get(),
+        interval: positive(key, purging.interval)?.get(),
+        dry_run: purging.dryrun,
+    }))
+}

@@ -1,0 +1,21 @@
+//! Why the registry does not start.
+
+use std::path::PathBuf;
+
+use crate::blob_store::BlobStoreError;
+
+/// Each names what to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Database(#[from] database::StartError),
+    #[error("the database does not work: {0}")]
+    Statement(#[from] database::Error),
+    #[error("cannot keep blobs in {}: {source}", path.display())]
+    Storage {
+        path: PathBuf,
+        source: BlobStoreError,
+    },
+    #[error("no keys to verify tokens with: {0}")]
+    Keys(#[from] registry_token::KeySourceError),
+}

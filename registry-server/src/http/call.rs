@@ -1,0 +1,169 @@
+//! One request of the API, seen through its route: proofs, parameters, headers, and the URLs that
+//! its answer may name.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use registry_token::RepositoryName;
+
+use super::error::Error;
+use super::header_value;
+use super::query::Query;
+use super::route::{Endpoint, Route};
+use crate::auth::{Authenticated, Authorized, Catalog, Permission, Pull, Push, UploadProof};
+use crate::oci::{Digest, Reference};
+use crate::registry::{self, Registry};
+use crate::state::State;
+
+/// A request to an endpoint.
+pub struct Call<'c> {
+    pub request: &'c HttpRequest,
+    pub state: &'c State,
+    route: Route<'c>,
+}
+
+impl<'c> Call<'c> {
+    pub fn new(request: &'c HttpRequest, state: &'c State, route: Route<'c>) -> Self {
+        Self {
+            request,
+            state,
+            route,
+        }
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        self.route.endpoint
+    }
+
+    pub fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    pub fn registry(&self) -> &'c Arc<Registry> {
+        &self.state.registry
+    }
+
+    /// Whoever has a valid token.
+    pub fn authenticated(&self) -> Result<Authenticated, Error> {
+        let now = self.state.clock.now();
+        let authenticated = self.state.gatekeeper.authenticate(self.token(), now);
+        authenticated.map_err(refused)
+    }
+
+    /// The proof for `P` on the repository in the path.
+    pub fn authorized<P>(&self) -> Result<Authorized<P>, Error>
+    where
+        P: Permission<Resource = RepositoryName>,
+    {
+        let now = self.state.clock.now();
+        let gatekeeper = &self.state.gatekeeper;
+        gatekeeper
+            .authorize(self.token(), self.repository()?, now)
+            .map_err(refused)
+    }
+
+    /// The proof for listing repositories.
+    pub fn catalog(&self) -> Result<Authorized<Catalog>, Error> {
+        let now = self.state.clock.now();
+        let authorized = self.state.gatekeeper.authorize(self.token(), (), now);
+        authorized.map_err(refused)
+    }
+
+    /// The proofs for starting an upload: pushing here and, with `?from=`, pulling there.
+    pub fn authorized_mount(&self) -> Result<(Authorized<Push>, Option<Authorized<Pull>>), Error> {
+        let query = self.query();
+        // Without `mount`, `from` says nothing.
+        let source = match (query.get("mount"), query.get("from")) {
+            (Some(_), Some(from)) if !from.is_empty() => from,
+            _ => return Ok((self.authorized()?, None)),
+        };
+        let repository = self.repository()?;
+        let source = RepositoryName::parse(&source).map_err(Error::Source)?;
+        let now = self.state.clock.now();
+        let (push, pull) = self
+            .state
+            .gatekeeper
+            .authorize_mount(self.token(), repository, source, now)
+            .map_err(refused)?;
+        Ok((push, Some(pull)))
+    }
+
+    /// What the request brings to continue an upload.
+    pub fn upload_proof<P>(&self) -> Result<UploadProof<P>, Error>
+    where
+        P: Permission<Resource = RepositoryName>,
+    {
+        let now = self.state.clock.now();
+        self.state
+            .gatekeeper
+            .continue_upload(self.token(), self.repository()?, now)
+            .map_err(refused)
+    }
+
+    fn repository(&self) -> Result<RepositoryName, Error> {
+        RepositoryName::parse(&self.route.name).map_err(Error::Name)
+    }
+
+    /// The bearer token. Other schemes count as none: a client that tries its password here first
+    /// is told where to go, not that its token is wrong.
+    fn token(&self) -> Option<&'c str> {
+        let value = self.header(header::AUTHORIZATION)?;
+        let (scheme, token) = value.split_once(' ')?;
+        let token = token.trim();
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    }
+
+    /// The last part of the path as a digest.
+    pub fn digest(&self) -> Result<Digest, Error> {
+        self.route.target.parse().map_err(Error::Digest)
+    }
+
+    /// The last part of the path as a tag or digest.
+    pub fn reference(&self) -> Result<Reference, Error> {
+        self.route.target.parse().map_err(Error::Reference)
+    }
+
+    /// The last part of the path as an upload's id. What is none was never handed out.
+    pub fn upload_id(&self) -> Result<uuid::Uuid, Error> {
+        self.route
+            .target
+            .parse()
+            .map_err(|_| registry::Error::UploadUnknown.into())
+    }
+
+    pub fn query(&self) -> Query<'c> {
+        Query::new(self.request.query_string())
+    }
+
+    /// A parameter that holds a digest.
+    pub fn digest_parameter(&self, parameter: &'static str) -> Result<Option<Digest>, Error> {
+        self.query()
+            .get(parameter)
+            .map(|digest| digest.parse())
+            .transpose()
+            .map_err(|source| Error::DigestParameter { parameter, source })
+    }
+
+    /// A header's value. One that is not readable text counts as absent.
+    pub fn header(&self, name: HeaderName) -> Option<&'c str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// `Location`: where `path`, which begins below the prefix (`/v2/…`), is for this client.
+    pub fn location(&self, path: &str) -> (HeaderName, HeaderValue) {
+        let base = self.state.site.base(self.request);
+        (header::LOCATION, header_value(&format!("{base}{path}")))
+    }
+
+    /// `Link`: where the next page of a list is (RFC 8288).
+    pub fn link(&self, path: &str, query: &str) -> (HeaderName, HeaderValue) {
+        let base = self.state.site.base(self.request);
+        let link = format!("<{base}{path}?{query}>; rel=\"next\"");
+        (header::LINK, header_value(&link))
+    }
+}
+
+fn refused(refusal: crate::auth::Refusal) -> Error {
+    Error::Registry(registry::Error::Refused(refusal))
+}

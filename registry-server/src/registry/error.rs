@@ -1,0 +1,113 @@
+//! What can go wrong, in the words of the registry; [`http`](crate::http) turns it into status
+//! and OCI code.
+
+use crate::auth::Refusal;
+use crate::blob_store::BlobStoreError;
+use crate::oci::{Digest, ManifestError, Tag};
+
+/// Why the registry did not do what it was asked. The messages are for clients.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+
+    #[error("the registry has no repository of this name")]
+    RepositoryUnknown,
+    #[error("the repository has no blob {0}")]
+    BlobUnknown(Digest),
+    #[error("a manifest of the repository needs the blob {0}: delete the manifest first")]
+    BlobRequired(Digest),
+    #[error("the repository has no such manifest")]
+    ManifestUnknown,
+    #[error("the repository has no tag {0}")]
+    TagUnknown(Tag),
+
+    #[error("there is no such upload: it was finished, cancelled, has expired or never began")]
+    UploadUnknown,
+    /// Two requests write to one session. The later one loses; nothing of it is kept.
+    #[error("another request is writing to this upload")]
+    UploadBusy,
+    /// Chunks are to come in order.
+    #[error("the upload has {offset} bytes, so the next chunk must start at byte {offset}")]
+    OutOfOrder { offset: u64 },
+    #[error("the chunk was announced with {announced} bytes, but has {received}")]
+    ChunkSize { announced: u64, received: u64 },
+    /// The content is not what its name says. Nothing is stored, and an upload is over.
+    #[error("the content has the digest {actual}, not {expected}")]
+    DigestMismatch { expected: Digest, actual: Digest },
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+
+    #[error(transparent)]
+    ManifestInvalid(#[from] ManifestError),
+    #[error("the URL {0:?} is not one that layers of this registry may be fetched from")]
+    UrlForbidden(String),
+    /// A manifest names content that the repository does not have.
+    #[error("the manifest names content that the repository does not have")]
+    ContentMissing(Vec<Digest>),
+
+    #[error("the blob {digest} has {size} bytes, not as many as the manifest says")]
+    SizeMismatch { digest: Digest, size: u64 },
+
+    #[error("this registry does not delete: set `storage.delete.enabled` to allow it")]
+    DeletionDisabled,
+    #[error("the registry is read-only for maintenance")]
+    Maintenance,
+
+    #[error("the registry's storage is full")]
+    StoreFull(#[source] std::io::Error),
+    #[error("the registry's storage cannot be written to")]
+    StoreReadOnly(#[source] std::io::Error),
+    #[error("the registry's storage is unavailable")]
+    StoreUnavailable(#[source] std::io::Error),
+    #[error("the registry's database is unavailable")]
+    DatabaseUnavailable(#[source] database::Error),
+    /// A defect, or damage. Clients learn only that.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a body did not arrive whole. What did arrive, and is stored, is kept: the client may ask
+/// for the upload's status and go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Interrupted {
+    #[error("the connection ended before the body was complete")]
+    Disconnected,
+    #[error("the client sent nothing for too long")]
+    TooSlow,
+    #[error("the body is not encoded as its headers say")]
+    Malformed,
+}
+
+impl From<database::Error> for Error {
+    fn from(error: database::Error) -> Self {
+        match error {
+            // Whoever lost a race wins the next one: to clients it is a short unavailability.
+            database::Error::Unavailable(_) | database::Error::Race(_) => {
+                Self::DatabaseUnavailable(error)
+            }
+            database::Error::Conflict(_) | database::Error::Internal(_) => {
+                Self::Internal(Box::new(error))
+            }
+        }
+    }
+}
+
+impl From<BlobStoreError> for Error {
+    fn from(error: BlobStoreError) -> Self {
+        match error {
+            BlobStoreError::Busy => Self::UploadBusy,
+            BlobStoreError::DigestMismatch { expected, actual } => {
+                Self::DigestMismatch { expected, actual }
+            }
+            BlobStoreError::NoSpace(source) => Self::StoreFull(source),
+            BlobStoreError::ReadOnly(source) => Self::StoreReadOnly(source),
+            BlobStoreError::Unavailable(source) => Self::StoreUnavailable(source),
+            // Whoever asks for content that may be missing handles it; here the database says
+            // that it is there.
+            BlobStoreError::NotFound | BlobStoreError::Damaged(_) => {
+                Self::Internal(Box::new(error))
+            }
+        }
+    }
+}

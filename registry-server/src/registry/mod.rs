@@ -1,0 +1,162 @@
+//! The rules of the registry: what a push, a pull and a deletion mean. Knows no HTTP; statements
+//! are in [`metadata`](crate::metadata), bytes in [`blob_store`](crate::blob_store).
+//!
+//! - [`Registry`]: everything below is its methods, one file per noun. Each takes the proof that
+//!   its caller may do it, and knows its repository from nowhere else.
+//! - [`Rules`]: what the configuration decides.
+//! - [`Error`]: what can go wrong.
+//!
+//! Order of writing, so that a crash at any moment leaves the old state or the new one: bytes are
+//! durable before the row that shows them is committed, and the answer comes after both.
+
+mod blobs;
+mod error;
+mod manifests;
+mod referrers;
+mod repositories;
+mod tags;
+mod uploads;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use database::{Database, Tx};
+use registry_token::RepositoryName;
+
+pub use self::error::{Error, Interrupted};
+pub use self::manifests::PushedManifest;
+pub use self::referrers::{Referrer, Referrers};
+use crate::blob_store::{Blob, BlobStore};
+use crate::clock::Clock;
+pub use crate::metadata::manifests::StoredManifest;
+use crate::oci::Digest;
+
+/// How long content is kept that nothing refers to any more, or not yet. A client that was told
+/// that a blob exists has this long to push the manifest that needs it.
+pub(crate) const REVIEW_DELAY: TimeDelta = TimeDelta::hours(24);
+
+/// How often a transaction that lost a race is tried.
+const ATTEMPTS: u32 = 4;
+
+/// How many blobs are held open for the next request.
+const OPEN_BLOBS: u64 = 512;
+
+/// How long a blob that was shown once is shown without asking the database: as long as a deletion
+/// on another replica may go unnoticed here. Deletions on this one take effect at once.
+const OPEN_BLOB_LIFETIME: Duration = Duration::from_secs(5);
+
+/// What the configuration decides.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Tags, manifests and blobs may be deleted.
+    pub deletion: bool,
+    /// Nothing may be written.
+    pub read_only: bool,
+    /// Manifests are accepted though their content is missing.
+    pub sparse_manifests: bool,
+    /// Indexes must find their manifests.
+    pub complete_indexes: bool,
+    /// The URLs that layers stored elsewhere may name.
+    pub layer_urls: UrlRules,
+}
+
+/// Which URLs are accepted: those that match one of `allow`, if there is any, and none of `deny`.
+#[derive(Clone, Debug, Default)]
+pub struct UrlRules {
+    pub allow: Vec<regex::Regex>,
+    pub deny: Vec<regex::Regex>,
+}
+
+impl UrlRules {
+    fn accept(&self, url: &str) -> bool {
+        let matches = |patterns: &[regex::Regex]| patterns.iter().any(|p| p.is_match(url));
+        (self.allow.is_empty() || matches(&self.allow)) && !matches(&self.deny)
+    }
+}
+
+/// The registry.
+#[derive(Debug)]
+pub struct Registry {
+    database: Database,
+    blobs: Arc<dyn BlobStore>,
+    clock: Clock,
+    rules: Rules,
+    /// Blobs that were pulled just now, by the repository that shows them.
+    open: moka::sync::Cache<(RepositoryName, Digest), Blob>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    pub entries: Vec<T>,
+    /// Whether there is another page behind it.
+    pub more: bool,
+}
+
+impl<T> Listed<T> {
+    /// Of rows that were asked for with one more than `limit`, to see whether there is another.
+    fn of(mut rows: Vec<T>, limit: u32) -> Self {
+        let limit = limit as usize;
+        let more = rows.len() > limit && limit > 0;
+        rows.truncate(limit);
+        Self {
+            entries: rows,
+            more,
+        }
+    }
+}
+
+impl Registry {
+    pub fn new(database: Database, blobs: Arc<dyn BlobStore>, clock: Clock, rules: Rules) -> Self {
+        let open = moka::sync::Cache::builder()
+            .max_capacity(OPEN_BLOBS)
+            .time_to_live(OPEN_BLOB_LIFETIME)
+            .build();
+        Self {
+            database,
+            blobs,
+            clock,
+            rules,
+            open,
+        }
+    }
+
+    fn writable(&self) -> Result<(), Error> {
+        if self.rules.read_only {
+            return Err(Error::Maintenance);
+        }
+        Ok(())
+    }
+
+    fn deletable(&self) -> Result<(), Error> {
+        self.writable()?;
+        if !self.rules.deletion {
+            return Err(Error::DeletionDisabled);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` in a transaction and commits it; again, if it lost a race against another.
+    async fn transaction<T>(
+        &self,
+        work: impl AsyncFn(&mut Tx, DateTime<Utc>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut attempt = 1;
+        loop {
+            let result = async {
+                let mut tx = self.database.begin().await?;
+                let value = work(&mut tx, self.clock.now()).await?;
+                tx.commit().await?;
+                Ok(value)
+            }
+            .await;
+            match result {
+                Err(Error::DatabaseUnavailable(database::Error::Race(_))) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+}
