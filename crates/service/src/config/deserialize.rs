@@ -188,7 +188,7 @@ impl<'s> Cursor<'s> {
         match self.value() {
             Value::Null => "nothing".to_owned(),
             Value::Scalar(_) if self.is_secret() => "a single value".to_owned(),
-            Value::Scalar(scalar) => format!("`{}`", shorten(scalar.as_text())),
+            Value::Scalar(scalar) => format!("`{}`", shorten(&scalar.text)),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a section".to_owned(),
         }
@@ -198,22 +198,34 @@ impl<'s> Cursor<'s> {
         secret_file::is_declared(&self.path, self.pass.secrets)
     }
 
-    /// The scalar here. Variables that go on below a single value have nothing to set.
+    /// Variables that go on below a single value have nothing to set.
+    fn check_nothing_below(&self) -> Result<(), Failure> {
+        let Some(deeper) = self.overrides.first() else {
+            return Ok(());
+        };
+        let failure = Failure::new(format!(
+            "`{}` is a single value; nothing is below it",
+            self.path
+        ));
+        Err(failure.at(&self.path, || deeper.origin(), self.pass.prefix))
+    }
+
     fn scalar(&self, expected: &str) -> Result<&Scalar, Failure> {
-        if let Some(deeper) = self.overrides.first() {
-            let failure = Failure::new(format!(
-                "`{}` is a single value; nothing is below it",
-                self.path
-            ));
-            return Err(failure.at(&self.path, || deeper.origin(), self.pass.prefix));
-        }
+        self.check_nothing_below()?;
         match self.value() {
             Value::Scalar(scalar) => Ok(scalar),
-            _ => Err(Failure::new(format!(
-                "expected {expected}, found {}",
-                self.found()
-            ))),
+            _ => Err(self.expected(expected)),
         }
+    }
+
+    fn text(&self) -> Result<&str, Failure> {
+        self.check_nothing_below()?;
+        let text = self.node.as_ref().and_then(|node| node.text());
+        text.ok_or_else(|| self.expected("text"))
+    }
+
+    fn expected(&self, expected: &str) -> Failure {
+        Failure::new(format!("expected {expected}, found {}", self.found()))
     }
 
     /// Files and variables of one section, by the keys it may have.
@@ -223,10 +235,7 @@ impl<'s> Cursor<'s> {
             Value::Map(entries) => entries,
             Value::Null => &[],
             _ => {
-                return Err(Failure::new(format!(
-                    "expected a section (`key: value` lines), found {}",
-                    self.found()
-                )));
+                return Err(self.expected("a section (`key: value` lines)"));
             }
         };
         let known = secret_file::with_twins(&self.path, fields, self.pass.secrets);
@@ -284,29 +293,24 @@ impl<'s> Cursor<'s> {
         if variable.is_service_link() {
             return;
         }
-        let used = variable.name.len() - variable.rest().len();
-        let start = variable.name.get(..used).unwrap_or_default();
+        let rest = variable.rest();
+        let start = variable.name.strip_suffix(rest).unwrap_or_default();
         // Keys are as many words long as they are; compare each with as many words of the name.
         let candidates: Vec<String> = known
             .iter()
             .map(|key| {
                 let part = variable_part(key);
                 let words = part.split('_').count();
-                let rest: String = variable
-                    .rest()
-                    .split('_')
-                    .skip(words)
-                    .flat_map(|word| ["_", word])
-                    .collect();
-                format!("{start}{part}{rest}")
+                let after = rest.split('_').skip(words).flat_map(|word| ["_", word]);
+                std::iter::once(part.as_str()).chain(after).collect()
             })
             .collect();
-        let hint = nearest(&variable.name, candidates.iter().map(String::as_str)).map_or_else(
+        let hint = nearest(rest, candidates.iter().map(String::as_str)).map_or_else(
             || {
                 let names: Vec<String> = known.iter().map(|key| variable_part(key)).collect();
                 format!("; after {start} may come {}", names.join(", "))
             },
-            |candidate| format!("; did you mean `{candidate}`?"),
+            |candidate| format!("; did you mean `{start}{candidate}`?"),
         );
         self.problem(
             variable.origin(),
@@ -321,10 +325,7 @@ impl<'s> Cursor<'s> {
             Value::Map(entries) => entries,
             Value::Null => &[],
             _ => {
-                return Err(Failure::new(format!(
-                    "expected a section (`key: value` lines), found {}",
-                    self.found()
-                )));
+                return Err(self.expected("a section (`key: value` lines)"));
             }
         };
         let mut below: BTreeMap<String, Vec<Override>> = BTreeMap::new();
@@ -455,7 +456,7 @@ impl Cursor<'_> {
         self.scalar(&expected)?
             .as_integer()
             .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| Failure::new(format!("expected {expected}, found {}", self.found())))
+            .ok_or_else(|| self.expected(&expected))
     }
 }
 
@@ -472,6 +473,7 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
             Value::Map(_) => self.deserialize_map(visitor),
             Value::Scalar(scalar) => {
                 let place = self.place();
+                let text = || self.text().unwrap_or(&scalar.text);
                 let result = if let Some(truth) = scalar.as_bool() {
                     visitor.visit_bool(truth)
                 } else if let Some(number) = scalar.as_integer() {
@@ -480,12 +482,12 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
                     } else if let Ok(number) = i64::try_from(number) {
                         visitor.visit_i64(number)
                     } else {
-                        visitor.visit_str(scalar.as_text())
+                        visitor.visit_str(text())
                     }
                 } else if let Some(number) = scalar.as_float() {
                     visitor.visit_f64(number)
                 } else {
-                    visitor.visit_str(scalar.as_text())
+                    visitor.visit_str(text())
                 };
                 result.map_err(place)
             }
@@ -496,9 +498,9 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         let place = self.place();
         self.scalar("true or false")
             .and_then(|scalar| {
-                scalar.as_bool().ok_or_else(|| {
-                    Failure::new(format!("expected true or false, found {}", self.found()))
-                })
+                scalar
+                    .as_bool()
+                    .ok_or_else(|| self.expected("true or false"))
             })
             .and_then(|truth| visitor.visit_bool(truth))
             .map_err(place)
@@ -522,11 +524,7 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         let place = self.place();
         self.scalar("a number")
-            .and_then(|scalar| {
-                scalar.as_float().ok_or_else(|| {
-                    Failure::new(format!("expected a number, found {}", self.found()))
-                })
-            })
+            .and_then(|scalar| scalar.as_float().ok_or_else(|| self.expected("a number")))
             .and_then(|number| visitor.visit_f64(number))
             .map_err(place)
     }
@@ -537,8 +535,8 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         let place = self.place();
-        self.scalar("text")
-            .and_then(|scalar| visitor.visit_str(scalar.as_text()))
+        self.text()
+            .and_then(|text| visitor.visit_str(text))
             .map_err(place)
     }
 
@@ -573,10 +571,7 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         if self.is_nothing() {
             visitor.visit_unit()
         } else {
-            Err(Failure::new(format!(
-                "expected nothing, found {}",
-                self.found()
-            )))
+            Err(self.expected("nothing"))
         }
         .map_err(place)
     }
@@ -666,7 +661,7 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         let place = self.place();
         let result = match self.value() {
             Value::Scalar(scalar) if self.overrides.is_empty() => {
-                let text = scalar.as_text().to_owned();
+                let text = scalar.text.clone();
                 visitor.visit_enum(IntoDeserializer::<Failure>::into_deserializer(text))
             }
             Value::List(_) => Err(Failure::new(format!(

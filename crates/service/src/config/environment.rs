@@ -68,10 +68,7 @@ impl Override {
     /// puts `REGISTRY_AUTH_PORT`. They must not keep a registry from starting.
     /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
     pub fn is_service_link(&self) -> bool {
-        let is_url = || match &self.node.value {
-            Value::Scalar(scalar) => scalar.as_text().contains("://"),
-            _ => false,
-        };
+        let is_url = || self.node.text().is_some_and(|text| text.contains("://"));
         let words: Vec<&str> = self.name.split('_').collect();
         self.name.ends_with("_SERVICE_HOST")
             || self.name.ends_with("_SERVICE_PORT")
@@ -104,29 +101,22 @@ fn value_node(name: &Arc<str>, value: &str) -> Node {
         .then(|| yaml::parse(value, &|_, _| origin()).ok())
         .flatten()
         .and_then(Rc::into_inner);
-    match parsed {
-        Some(Node {
-            value: Value::Scalar(scalar),
-            ..
-        }) => Node::new(
-            origin(),
-            Value::Scalar(Scalar {
-                // In quotes YAML says exactly what the text is; otherwise the variable itself does.
-                verbatim: scalar.plain.then(|| value.to_owned()),
-                ..scalar
-            }),
-        ),
-        Some(node) if !node.is_null() || is_nothing(value) => node,
+    let mut node = match parsed {
+        Some(node) if !node.is_null() => node,
+        Some(nothing) if is_nothing(value) => return nothing,
         // A comment to YAML (`#1 secret`) is text to whoever set the variable.
         Some(_) | None => Node::new(
             origin(),
             Value::Scalar(Scalar {
                 text: value.to_owned(),
                 plain: true,
-                verbatim: None,
             }),
         ),
-    }
+    };
+    // In quotes YAML says exactly what the text is; otherwise the variable itself does.
+    let quoted = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain);
+    node.verbatim = (!quoted).then(|| value.to_owned());
+    node
 }
 
 /// An empty variable is one that is not set: compose files pass `${UNSET:-}`.

@@ -35,6 +35,9 @@ impl fmt::Display for Origin {
 pub(super) struct Node {
     pub origin: Origin,
     pub value: Value,
+    /// The characters of an environment variable, for types that ask for text: YAML would cut a
+    /// password at ` #`, read `~` as nothing and `a: b` as a section.
+    pub verbatim: Option<String>,
     /// How many nodes this one stands for, aliases counted each time they are used.
     pub weight: usize,
 }
@@ -62,16 +65,9 @@ pub(super) struct Scalar {
     pub text: String,
     /// Not quoted, so it may also be a number or a truth value.
     pub plain: bool,
-    /// The characters as they stand in an environment variable or file, for types that ask for
-    /// text: YAML would cut a password at ` #` and read `~` as nothing.
-    pub verbatim: Option<String>,
 }
 
 impl Scalar {
-    pub fn as_text(&self) -> &str {
-        self.verbatim.as_deref().unwrap_or(&self.text)
-    }
-
     /// YAML 1.1 spellings too: distribution's parser takes them.
     pub fn as_bool(&self) -> Option<bool> {
         match self.plain.then_some(self.text.as_str())? {
@@ -125,7 +121,17 @@ impl Node {
         Self {
             origin,
             value,
+            verbatim: None,
             weight: children.saturating_add(1),
+        }
+    }
+
+    /// What it says, if it can be read as text.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            _ if self.verbatim.is_some() => self.verbatim.as_deref(),
+            Value::Scalar(scalar) => Some(&scalar.text),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
         }
     }
 

@@ -61,11 +61,7 @@ pub(super) fn read_twins<'s>(section: &Cursor<'s>, children: &mut Vec<Child<'s>>
                 cursor: Cursor {
                     node: Some(Rc::new(Node::new(
                         place,
-                        Value::Scalar(Scalar {
-                            text,
-                            plain: false,
-                            verbatim: None,
-                        }),
+                        Value::Scalar(Scalar { text, plain: false }),
                     ))),
                     overrides: Vec::new(),
                     path: join(&section.path, &key),
@@ -97,9 +93,9 @@ fn origin(cursor: &Cursor<'_>) -> Origin {
 }
 
 fn read(twin: &Cursor<'_>) -> Result<String, String> {
-    let path = match twin.node.as_ref().map(|node| &node.value) {
-        Some(Value::Scalar(scalar)) if twin.overrides.is_empty() => scalar.as_text(),
-        _ => return Err("expected the path of a file".to_owned()),
+    let path = twin.node.as_ref().and_then(|node| node.text());
+    let Some(path) = path.filter(|_| twin.overrides.is_empty()) else {
+        return Err("expected the path of a file".to_owned());
     };
     let unreadable = |reason: &dyn std::fmt::Display| format!("cannot read {path}: {reason}");
     let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;

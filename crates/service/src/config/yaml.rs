@@ -138,11 +138,7 @@ impl Builder<'_> {
         }
         let value = match text.as_str() {
             "" | "~" | "null" | "Null" | "NULL" if plain => Value::Null,
-            _ => Value::Scalar(Scalar {
-                text,
-                plain,
-                verbatim: None,
-            }),
+            _ => Value::Scalar(Scalar { text, plain }),
         };
         let node = Rc::new(Node::new(origin, value));
         self.remember(anchor, &node);
