@@ -114,7 +114,8 @@ fn value_node(name: &Arc<str>, value: &str) -> Node {
         ),
     };
     // In quotes YAML says exactly what the text is; otherwise the variable itself does.
-    let quoted = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain);
+    let quoted = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain)
+        && value.trim_start().starts_with(['"', '\'']);
     node.verbatim = (!quoted).then(|| value.to_owned());
     node
 }

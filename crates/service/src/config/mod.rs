@@ -13,9 +13,11 @@
 //!   (`REGISTRY_HTTP={…}`) replaces the file's, then variables below it apply.
 //! - Each secret `a.b` that the caller declares may be given as `a.b_file` or `…_A_B_FILE`.
 
+mod cursor;
 mod deserialize;
 mod environment;
 mod error;
+mod failure;
 mod node;
 mod secret_file;
 #[cfg(test)]
@@ -37,7 +39,7 @@ pub use self::error::{ConfigError, Problem, Warning};
 pub use self::node::Origin;
 pub use self::types::{Duration, InvalidDuration, Obsolete, Unsupported};
 
-use self::deserialize::{Cursor, Pass};
+use self::cursor::{Cursor, Pass};
 use self::environment::Override;
 use self::node::Node;
 

@@ -3,9 +3,8 @@
 use std::io::Read as _;
 use std::rc::Rc;
 
-use super::deserialize::{Child, Cursor, join};
-use super::error::Problem;
-use super::node::{Node, Origin, Scalar, Value};
+use super::cursor::{Child, Cursor, join};
+use super::node::{Node, Scalar, Value};
 
 const SUFFIX: &str = "_file";
 
@@ -47,11 +46,11 @@ pub(super) fn read_twins<'s>(section: &Cursor<'s>, children: &mut Vec<Child<'s>>
             .strip_suffix(SUFFIX)
             .unwrap_or(&twin.key)
             .to_owned();
-        let place = origin(&twin.cursor);
+        let place = twin.cursor.origin();
         let result = match children.iter().find(|child| child.key == key) {
             Some(child) => Err(format!(
                 "set twice: as `{key}` ({}) and as `{}`; keep one of them",
-                origin(&child.cursor),
+                child.cursor.origin(),
                 twin.key
             )),
             None => read(&twin.cursor),
@@ -70,25 +69,9 @@ pub(super) fn read_twins<'s>(section: &Cursor<'s>, children: &mut Vec<Child<'s>>
                 key,
             }),
             Err(message) => {
-                let mut problems = section.pass.problems.borrow_mut();
-                let problem = Problem {
-                    origin: place,
-                    key: twin.cursor.path,
-                    message,
-                };
-                if !problems.contains(&problem) {
-                    problems.push(problem);
-                }
+                section.problem(place, twin.cursor.path, message);
             }
         }
-    }
-}
-
-fn origin(cursor: &Cursor<'_>) -> Origin {
-    match (&cursor.node, cursor.overrides.first()) {
-        (Some(node), _) => node.origin.clone(),
-        (None, Some(variable)) => variable.origin(),
-        (None, None) => Origin::Nowhere,
     }
 }
 

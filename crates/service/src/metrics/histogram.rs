@@ -21,18 +21,18 @@ struct Inner {
     /// One more than there are bounds: the last holds what is above all of them.
     counts: Box<[AtomicU64]>,
     sum: AtomicU64,
-    /// What an exported value is, as a share of a counted one: 1e-6 for microseconds to seconds.
-    scale: f64,
+    /// How many counted units make an exported one: a million microseconds a second.
+    unit: f64,
 }
 
 impl Histogram {
     #[must_use]
-    pub fn new(bounds: &'static [u64], scale: f64) -> Self {
+    pub fn new(bounds: &'static [u64], unit: f64) -> Self {
         Self(Arc::new(Inner {
             bounds,
             counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
             sum: AtomicU64::new(0),
-            scale,
+            unit,
         }))
     }
 
@@ -56,13 +56,13 @@ impl Histogram {
         let bounds = inner
             .bounds
             .iter()
-            .map(|bound| *bound as f64 * inner.scale)
-            .chain([f64::MAX]);
+            .map(|bound| *bound as f64 / inner.unit)
+            .chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds
             .zip(inner.counts.iter().map(|count| count.load(Relaxed)))
             .collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = inner.sum.load(Relaxed) as f64 * inner.scale;
+        let sum = inner.sum.load(Relaxed) as f64 / inner.unit;
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }

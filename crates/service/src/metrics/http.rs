@@ -104,7 +104,7 @@ impl Series {
     fn new() -> Self {
         Self {
             requests: AtomicU64::new(0),
-            duration: Histogram::new(DURATION_MICROSECONDS, 1e-6),
+            duration: Histogram::new(DURATION_MICROSECONDS, 1e6),
             request_size: Histogram::new(SIZE_BYTES, 1.0),
             response_size: Histogram::new(SIZE_BYTES, 1.0),
         }

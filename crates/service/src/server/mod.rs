@@ -65,7 +65,7 @@ impl Default for ServerOptions {
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
-            drain_time: Duration::from_secs(60),
+            drain_time: Duration::from_mins(1),
             trusted_proxies: TrustedProxies::default(),
             metrics: None,
         }
@@ -173,7 +173,7 @@ impl Server {
             result = try_join_all(servers) => {
                 result?;
             }
-            // Dropping the servers closes what is still open.
+            // Dropping the servers closes what is still open, within a second.
             () = stop => {}
         }
         for bound in &self.bound {

@@ -32,8 +32,9 @@ use crate::metrics::{HttpMetrics, Series, SeriesKey};
 use crate::request::{HandlerName, RequestContext};
 use crate::request_id::{self, RequestId, Scope};
 
-/// What a client that went away before its answer is counted as; Nginx coined the number.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// What a request is counted as that never got an answer: its connection broke first, by the
+/// client's doing or by a shutdown that could not wait. Nginx coined the number.
+const WITHOUT_ANSWER: u16 = 499;
 
 /// Shared by all workers of a listener.
 #[derive(Clone)]
@@ -341,8 +342,7 @@ impl Record {
             method: head.method.clone(),
             request_bytes: content_length(head),
             response_bytes: 0,
-            // Stays if the client goes before there is an answer.
-            status: StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::BAD_REQUEST),
+            status: StatusCode::from_u16(WITHOUT_ANSWER).unwrap_or(StatusCode::BAD_REQUEST),
             line,
             worker,
         }

@@ -92,12 +92,8 @@ impl Tls {
             key: settings.key.clone(),
             provider: Arc::clone(&provider),
         };
-        let (bytes, pair) = files.load()?;
         let resolver = Arc::new(Resolver {
-            current: ArcSwap::from_pointee(Loaded {
-                bytes,
-                pair: Arc::new(pair),
-            }),
+            current: ArcSwap::from_pointee(files.load()?),
             files,
         });
         let unfit = |error: &dyn std::fmt::Display| TlsError::Settings(error.to_string());
@@ -208,10 +204,10 @@ struct PairFiles {
 }
 
 impl PairFiles {
-    fn load(&self) -> Result<((Vec<u8>, Vec<u8>), CertifiedKey), TlsError> {
+    fn load(&self) -> Result<Loaded, TlsError> {
         let bytes = self.read()?;
-        let pair = self.parse(&bytes)?;
-        Ok((bytes, pair))
+        let pair = Arc::new(self.parse(&bytes)?);
+        Ok(Loaded { bytes, pair })
     }
 
     fn read(&self) -> Result<(Vec<u8>, Vec<u8>), TlsError> {

@@ -312,10 +312,12 @@ fn what_is_not_yaml_or_not_one_document() {
 
 #[test]
 fn what_would_eat_the_memory() {
+    use std::fmt::Write as _;
+
     let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let previous = format!("*a{}, ", level - 1).repeat(10);
-        laughs.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+        writeln!(laughs, "a{level}: &a{level} [{previous}]").unwrap();
     }
     let refusal = refuse(&laughs, &[]);
     assert!(

@@ -65,7 +65,7 @@ fn a_file_that_is_missing_empty_or_no_text() {
              stream did not contain valid UTF-8"
         )
     );
-    let (_directory, path) = secret_file(&[b'x'; 70_000]);
+    let (_directory, path) = secret_file("x".repeat(70_000).as_bytes());
     assert_eq!(
         refuse("", &[("REGISTRY_HTTP_SECRET_FILE", &path)]),
         format!(

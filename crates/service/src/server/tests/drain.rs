@@ -1,0 +1,88 @@
+//! The end of a server, with work in hand.
+
+use super::*;
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_and_no_new_one_is_taken() {
+    let server = run_one(options());
+    let slow = tokio::spawn(reqwest::get(server.url("/slow")));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let address = server.address();
+    server.shutdown.begin();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "the listener is closed"
+    );
+    let response = slow.await.unwrap().unwrap();
+    assert_eq!(response.text().await.unwrap(), "done");
+    assert!(server.ended().await < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_the_drain_time_is_cut_off() {
+    let metrics = crate::metrics::Metrics::new();
+    let server = run_one(ServerOptions {
+        drain_time: Duration::from_millis(200),
+        metrics: Some(HttpMetrics::register(&metrics, "registry")),
+        ..options()
+    });
+    let endless = tokio::spawn(reqwest::get(server.url("/endless")));
+    until_counted(&metrics, &["registry_http_in_flight_requests 1"]).await;
+    server.shutdown.begin();
+    assert!(server.ended().await < Duration::from_millis(500));
+    assert!(endless.await.unwrap().is_err());
+    let cut_off = "registry_http_requests_total{handler=\"other\",method=\"get\",code=\"499\"} 1";
+    until_counted(&metrics, &[cut_off, "registry_http_in_flight_requests 0"]).await;
+}
+
+#[tokio::test]
+async fn a_second_request_to_stop_stops_at_once() {
+    let server = run_one(options());
+    let endless = tokio::spawn(reqwest::get(server.url("/endless")));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.shutdown.begin();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert!(!server.task.is_finished(), "one waits for the request");
+    server.shutdown.force();
+    assert!(server.ended().await < Duration::from_millis(300));
+    assert!(endless.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_it_up() {
+    let server = run_one(options());
+    let client = reqwest::Client::new();
+    let response = client.get(server.url("/who")).send().await.unwrap();
+    response.bytes().await.unwrap();
+    let silent = TcpStream::connect(server.address()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.begin();
+    assert!(server.ended().await < Duration::from_secs(3));
+    drop((client, silent));
+}
+
+async fn large() -> HttpResponse {
+    let chunk = web::Bytes::from(vec![7_u8; 64 * 1024]);
+    let chunks = std::iter::repeat_n(chunk, 512).map(Ok::<_, io::Error>);
+    HttpResponse::Ok().streaming(futures_util::stream::iter(chunks))
+}
+
+#[tokio::test]
+async fn a_download_in_flight_arrives_in_full() {
+    let body = |config: &mut ServiceConfig| {
+        config.route("/large", web::to(large));
+    };
+    let server = run(options(), vec![Listener::new("test", local(), body)]);
+    let mut response = reqwest::get(server.url("/large")).await.unwrap();
+    let first = response.chunk().await.unwrap().unwrap().len();
+    server.shutdown.begin();
+    // A slow reader: the answer outlives the beginning of the shutdown.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let mut length = first;
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        length += chunk.len();
+    }
+    assert_eq!(length, 512 * 64 * 1024);
+    assert!(server.ended().await < Duration::from_secs(3));
+}
