@@ -95,3 +95,81 @@ impl Metrics {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+    use actix_web::{App, test as actix};
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_prometheus_gets() {
+        let metrics = Metrics::new();
+        let counter: Counter = Counter::default();
+        metrics.register("things", "Things done.", counter.clone());
+        counter.inc_by(3);
+        let app = actix::init_service(App::new().configure(metrics.routes("/metrics"))).await;
+        let request = actix::TestRequest::with_uri("/metrics").to_request();
+        let response = actix::call_service(&app, request).await;
+        assert_eq!(
+            response.headers().get(header::CONTENT_TYPE).unwrap(),
+            CONTENT_TYPE
+        );
+        let body = to_bytes(response.into_body()).await.unwrap();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(
+            text.contains("# TYPE things counter\nthings_total 3\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn the_process_measures_itself() {
+        let text = Metrics::new().encode();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find_map(|line| {
+                line.strip_prefix(name)
+                    .and_then(|rest| rest.strip_prefix(' '))
+            });
+            line.unwrap_or_else(|| panic!("no {name} in {text}"))
+                .parse()
+                .unwrap()
+        };
+        let mebibyte = 1024.0 * 1024.0;
+        assert!(value("process_resident_memory_bytes") > mebibyte);
+        assert!(value("process_virtual_memory_bytes") > value("process_resident_memory_bytes"));
+        assert!(value("process_open_fds") >= 3.0);
+        assert!(value("process_max_fds") >= value("process_open_fds"));
+        assert!(value("process_threads") >= 1.0);
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+        // Started in this century, and not in the future.
+        let started = value("process_start_time_seconds");
+        let modified = std::fs::metadata("/proc/self").unwrap().modified().unwrap();
+        let now = modified
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
+        assert!((now - started).abs() < 3600.0, "{started} against {now}");
+    }
+
+    #[test]
+    fn a_histogram_counts_by_upper_bounds() {
+        let metrics = Metrics::new();
+        let histogram = Histogram::new(&[1_000, 2_000], 1e3);
+        metrics.register("size", "Sizes.", histogram.clone());
+        for value in [0, 1_000, 1_001, 2_000, 2_001, 1_000_000] {
+            histogram.observe(value);
+        }
+        let text = metrics.encode();
+        let (_, text) = text.split_once("# TYPE size histogram\n").unwrap();
+        let (text, _) = text.split_once("# HELP process").unwrap();
+        assert_eq!(
+            text,
+            "size_sum 1006.002\nsize_count 6\nsize_bucket{le=\"1.0\"} 2\n\
+             size_bucket{le=\"2.0\"} 4\nsize_bucket{le=\"+Inf\"} 6\n"
+        );
+    }
+}

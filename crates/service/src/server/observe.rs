@@ -3,9 +3,9 @@
 //!
 //! It is a single layer because each layer costs a future, and written out by hand because an
 //! `async` block would cost an allocation. Not an excuse for panics: one that arrives here is a
-//! defect, is logged as such, and its client gets a 500 instead of a closed connection.
+//! defect, which the panic hook has logged, and its client gets a 500 instead of a closed
+//! connection.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -112,13 +112,8 @@ where
         let mut scope = Scope::new(context.id().clone());
         // Extractors and routing run here, before the first poll.
         let call = scope.enter(|| catch_unwind(AssertUnwindSafe(|| self.service.call(request))));
-        let (future, panicked) = match call {
-            Ok(future) => (Some(future), None),
-            Err(panic) => (None, Some(panic)),
-        };
         Observed {
-            future,
-            panicked: panicked.map(|panic| describe(&*panic)),
+            future: call.ok(),
             scope,
             record: Some(record),
         }
@@ -128,10 +123,9 @@ where
 pin_project! {
     /// The answer in the making.
     pub(super) struct Observed<F> {
+        // None if the call panicked, before there was a future.
         #[pin]
         future: Option<F>,
-        // What the call panicked with, before there was a future.
-        panicked: Option<String>,
         scope: Scope,
         record: Option<Record>,
     }
@@ -146,17 +140,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let outcome = match (this.panicked.take(), this.future.as_mut().as_pin_mut()) {
-            (Some(panic), _) => Err(panic),
-            (None, None) => return Poll::Pending,
-            (None, Some(future)) => {
+        let outcome = match this.future.as_mut().as_pin_mut() {
+            None => Err(()),
+            Some(future) => {
                 let poll = this
                     .scope
                     .enter(|| catch_unwind(AssertUnwindSafe(|| future.poll(cx))));
                 match poll {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(result)) => Ok(result),
-                    Err(panic) => Err(describe(&*panic)),
+                    Err(_) => Err(()),
                 }
             }
         };
@@ -189,24 +182,11 @@ where
                 record.status = status;
                 Err(error)
             }
-            Err(panic) => {
+            Err(()) => {
                 record.status = StatusCode::INTERNAL_SERVER_ERROR;
-                this.scope
-                    .enter(|| tracing::error!(panic, "defect: a handler panicked"));
                 Err(Panicked(id).into())
             }
         })
-    }
-}
-
-/// The words of a panic. The default hook has printed its place.
-fn describe(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "without a message".to_owned()
     }
 }
 
@@ -273,13 +253,8 @@ impl<B: MessageBody> MessageBody for ObservedBody<B> {
                 *this.record = None;
                 Poll::Ready(None)
             }
-            Err(panic) => {
-                // The head is out already; all that is left is to break the answer off.
-                let panic = describe(&*panic);
-                this.scope
-                    .enter(|| tracing::error!(panic, "defect: a response body panicked"));
-                Poll::Ready(Some(Err("a response body panicked".into())))
-            }
+            // The head is out already; all that is left is to break the answer off.
+            Err(_) => Poll::Ready(Some(Err("a response body panicked".into()))),
         }
     }
 

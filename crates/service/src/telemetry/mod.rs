@@ -6,7 +6,9 @@
 
 mod format;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _};
+use std::{panic, thread};
 
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
@@ -71,7 +73,7 @@ impl LogLevel {
 #[error("logging is set up already")]
 pub struct AlreadyInitialized;
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process. Panics are logged too, each as one line.
 pub fn init(level: Level, format: Format) -> Result<LogLevel, AlreadyInitialized> {
     let (filter, handle) = reload::Layer::new(filter(level));
     let registry = tracing_subscriber::registry();
@@ -90,7 +92,22 @@ pub fn init(level: Level, format: Format) -> Result<LogLevel, AlreadyInitialized
             .try_init(),
     }
     .map_err(|_| AlreadyInitialized)?;
+    panic::set_hook(Box::new(log_panic));
     Ok(LogLevel(handle))
+}
+
+/// The standard hook prints several lines past the log, which no collector puts together again.
+fn log_panic(panic: &panic::PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("without a message");
+    let backtrace = Backtrace::capture();
+    tracing::error!(
+        panic = message,
+        location = panic.location().map(tracing::field::display),
+        thread = thread::current().name(),
+        backtrace = (backtrace.status() == BacktraceStatus::Captured)
+            .then(|| tracing::field::display(&backtrace)),
+        "defect: the program panicked"
+    );
 }
 
 fn filter(level: Level) -> Targets {
