@@ -39,7 +39,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve everything on one address, with SQLite and a folder: no configuration needed
     Up(Up),
     /// The gatekeeper: serve tokens, manage users and projects
     #[command(subcommand, arg_required_else_help = true)]
@@ -56,7 +55,7 @@ pub enum Command {
     },
 }
 
-/// Serve everything on one address, with SQLite and a folder.
+/// Serve everything on one address, with `SQLite` and a folder: no configuration needed
 ///
 /// The first start generates a signing key and its certificate, creates the user `admin` and
 /// prints its password once. Later starts change nothing. All data lives in the data folder.

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
 use crate::cli::Output;
@@ -22,7 +23,7 @@ pub fn list<R: Row>(records: &[R], output: Output) -> io::Result<()> {
         Output::Json => json(&records),
         Output::Table => {
             let mut table = Table::new();
-            table.load_preset(presets::NOTHING).set_header(R::TITLES);
+            table.load_style(NOTHING).set_header(R::TITLES);
             for record in records {
                 table.add_row(record.cells());
             }
@@ -37,6 +38,11 @@ pub fn one(record: &impl Serialize, sentence: &str, output: Output) -> io::Resul
         Output::Json => json(record),
         Output::Table => line(sentence),
     }
+}
+
+/// Prints what is text already.
+pub fn bytes(text: &[u8]) -> io::Result<()> {
+    io::stdout().write_all(text)
 }
 
 /// Prints a sentence.

@@ -27,6 +27,16 @@ pub enum Visibility {
     Public,
 }
 
+impl std::fmt::Display for Visibility {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Private => "private",
+            Self::Internal => "internal",
+            Self::Public => "public",
+        })
+    }
+}
+
 /// A path in the registry, and who may know of it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Project {

@@ -268,6 +268,19 @@ impl Settings {
         self
     }
 
+    /// The certificates that a registry checks our tokens against.
+    #[must_use]
+    pub fn bundle_path(&self) -> PathBuf {
+        match &self.keys.mounted {
+            Some(mounted) => mounted.certificate.clone(),
+            None => self.key_folder().join("bundle.pem"),
+        }
+    }
+
+    fn key_folder(&self) -> PathBuf {
+        self.keys.path.clone().unwrap_or_else(|| "keys".into())
+    }
+
     pub(crate) fn key_source(&self) -> KeySource {
         match &self.keys.mounted {
             Some(mounted) => KeySource::Mounted {
@@ -276,7 +289,7 @@ impl Settings {
                 folder: self.keys.path.clone(),
             },
             None => KeySource::Folder {
-                path: self.keys.path.clone().unwrap_or_else(|| "keys".into()),
+                path: self.key_folder(),
                 algorithm: self.keys.algorithm,
             },
         }

@@ -320,6 +320,19 @@ pub struct Tls {
     letsencrypt: (),
 }
 
+impl From<&Tls> for service::server::TlsSettings {
+    fn from(tls: &Tls) -> Self {
+        Self {
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            minimum: tls.minimumtls,
+            client_cas: tls.clientcas.clone(),
+            client_auth: tls.clientauth,
+            cipher_suites: tls.ciphersuites.clone(),
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Debug {

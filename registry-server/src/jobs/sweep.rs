@@ -16,7 +16,7 @@ use crate::oci::{Algorithm, Digest};
 use crate::registry::REVIEW_DELAY;
 
 /// What was removed, or would have been.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SweepReport {
     /// Folders of uploads without a session.
     pub uploads: u64,
@@ -26,6 +26,16 @@ pub struct SweepReport {
     pub unknown_blobs: u64,
     /// What all of them take in the store.
     pub bytes: u64,
+}
+
+impl std::fmt::Display for SweepReport {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} abandoned uploads, {} blobs that nothing shows and {} unknown blobs: {} bytes",
+            self.uploads, self.unshown_blobs, self.unknown_blobs, self.bytes
+        )
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,37 @@
+//! `registry sweep`: housekeeping by hand.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cli::Output;
+use crate::failure::Failure;
+use crate::output;
+use crate::{serve, up};
+
+/// Younger leftovers may belong to a push that is under way.
+const GRACE: Duration = Duration::from_hours(1);
+
+/// `registry sweep`
+pub async fn sweep(
+    file: Option<&Path>,
+    folder: &Path,
+    dry_run: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let source = match file {
+        Some(_) => serve::registry_source(file),
+        None => {
+            up::require_served(folder)?;
+            up::registry_source(folder, &up::auth_settings(folder)?.0)
+        }
+    };
+    let (_, settings, _) = serve::registry_settings(source)?;
+    let clock = registry_server::Clock::system();
+    let application = registry_server::Application::build(settings, clock).await?;
+    let report = application.sweep(GRACE, dry_run).await?;
+    application.close().await;
+    let removed = if dry_run { "Would remove" } else { "Removed" };
+    let sentence = format!("{removed} {report}.");
+    output::one(&report, &sentence, output)?;
+    Ok(())
+}
