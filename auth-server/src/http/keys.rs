@@ -42,3 +42,6 @@ fn answer(request: &HttpRequest, document: &Document, media_type: &str) -> HttpR
         .content_type(media_type)
         .body(document.body.clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ mod error;
 mod keys;
 pub mod parameters;
 pub(crate) mod routes;
+#[cfg(test)]
+pub(crate) mod test_app;
 mod token;
 
 use actix_web::HttpRequest;

@@ -1,11 +1,12 @@
 //! All addresses in one table: what is not listed here does not exist, and what is listed says
 //! what it requires. A test asks every one of them without credentials, and with too few.
 
+use actix_web::Route;
 use actix_web::guard::{Any, Guard, Method as MethodIs};
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, Route};
+use service::request::HandlerName;
 
 use super::error::ApiError;
 use super::{api, keys, token};
@@ -30,6 +31,18 @@ pub struct Endpoint {
     )]
     pub requires: Requires,
     handler: fn() -> Route,
+}
+
+impl Endpoint {
+    /// What metrics call it.
+    fn handler_name(&self) -> &'static str {
+        match self.path {
+            "/" => "home",
+            "/jwt/auth" | "/auth/token" => "token",
+            "/.well-known/jwks.json" | "/certs/bundle.pem" => "keys",
+            _ => "api",
+        }
+    }
 }
 
 const GET: &[Method] = &[Method::GET, Method::HEAD];
@@ -107,11 +120,11 @@ pub static ENDPOINTS: &[Endpoint] = {
     ]
 };
 
-/// Adds all addresses to an application. What else lies below `/api` is a 404 in JSON.
+/// Adds all addresses to an application. Each refuses the methods it does not know.
 pub fn configure(config: &mut ServiceConfig) {
     for endpoints in ENDPOINTS.chunk_by(|one, two| one.path == two.path) {
         let [first, ..] = endpoints else { continue };
-        let mut resource = web::resource(first.path);
+        let mut resource = web::resource(first.path).app_data(HandlerName(first.handler_name()));
         for endpoint in endpoints {
             resource = resource.route((endpoint.handler)().guard(any_of(endpoint.methods)));
         }
@@ -119,7 +132,6 @@ pub fn configure(config: &mut ServiceConfig) {
         let refuse = move || std::future::ready(refuse_method(allow.clone()));
         config.service(resource.default_service(web::to(refuse)));
     }
-    config.service(web::scope("/api").default_service(web::to(not_found)));
 }
 
 fn any_of(methods: &'static [Method]) -> impl Guard {
@@ -144,7 +156,5 @@ fn refuse_method(allow: HeaderValue) -> Result<&'static str, ApiError> {
     Err(ApiError::method_not_allowed(allow))
 }
 
-async fn not_found(request: HttpRequest) -> Result<&'static str, ApiError> {
-    let path = registry_token::ShownText::new(request.path());
-    Err(ApiError::not_found(format!("there is nothing at {path}")))
-}
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,6 @@ fn answer(issued: &IssuedToken, scope: Option<String>) -> HttpResponse {
             scope,
         })
 }
+
+#[cfg(test)]
+mod tests;

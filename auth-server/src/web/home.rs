@@ -57,3 +57,6 @@ fn needs_insecure(origin: &Origin) -> bool {
     });
     origin.scheme == Scheme::Http && !local
 }
+
+#[cfg(test)]
+mod tests;

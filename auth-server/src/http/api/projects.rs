@@ -150,3 +150,6 @@ pub async fn delete(
     project::delete(&state.issuer.database, found.project.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
+
+#[cfg(test)]
+mod tests;

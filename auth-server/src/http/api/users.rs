@@ -172,3 +172,6 @@ pub async fn set_password(
     user::set_password(database, clock, &username, &hash).await?;
     Ok(HttpResponse::NoContent().finish())
 }
+
+#[cfg(test)]
+mod tests;
