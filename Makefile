@@ -53,6 +53,15 @@ bench: build ## Measure beside nginx and distribution 2.8 on the same cores (opt
 	@$(environment)/packages
 	cargo run --release --package bench -- $(BENCH)
 
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of foreign bytes, FUZZ_SECONDS each (60)
+	@$(environment)/cargo-tools cargo-fuzz
+	@export RUSTC_BOOTSTRAP=1; for target in $$(cargo fuzz list); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run $$target fuzz/corpus/$$target $$(ls -d fuzz/seeds/$$target 2>/dev/null) \
+			-- -max_total_time=$(or $(FUZZ_SECONDS),60) || exit 1; \
+	done
+
 .PHONY: fmt
 fmt: ## Format the code
 	cargo fmt --all

@@ -15,10 +15,9 @@ const SUMMARY: &str = r#"
 done = function(summary, latency, requests)
     local errors = summary.errors
     print(string.format(
-        '{"requests":%d,"bytes":%d,"microseconds":%d,"failed":%d,"broken":%d,"p50":%d,"p99":%d}',
+        '{"requests":%d,"bytes":%d,"microseconds":%d,"failed":%d,"broken":%d}',
         summary.requests, summary.bytes, summary.duration, errors.status,
-        errors.connect + errors.read + errors.write + errors.timeout,
-        latency:percentile(50), latency:percentile(99)))
+        errors.connect + errors.read + errors.write + errors.timeout))
 end
 "#;
 
@@ -93,12 +92,11 @@ async fn run(server: &Server, load: &Load<'_>, seconds: u32, servers: &Servers) 
     let spent = watch.spent()?;
 
     let number = |name: &str| summary[name].as_f64().unwrap_or_default();
-    let requests = number("requests");
-    if requests == 0.0 || number("failed") + number("broken") > 0.0 {
+    if number("bytes") == 0.0 || number("failed") + number("broken") > 0.0 {
         return Err(format!("{}: {url}: {summary}", server.name).into());
     }
     let units = if load.bytes < 1 << 20 {
-        requests
+        number("requests")
     } else {
         number("bytes") / real(1 << 20)
     };

@@ -11,6 +11,7 @@
 //! `RETURNING`; where they differ, match on the [`Tx`].
 
 mod error;
+mod readers;
 mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -24,6 +25,8 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+
+use self::readers::Readers;
 
 pub use self::error::{Error, StartError};
 pub use self::tx::{PostgresTx, SqliteTx, Tx};
@@ -52,7 +55,7 @@ pub enum Database {
 #[derive(Clone, Debug)]
 pub struct SqlitePools {
     writer: SqlitePool,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl Database {
@@ -82,13 +85,7 @@ impl Database {
                     .test_before_acquire(false)
                     .connect_with(options.clone())
                     .await?;
-                let readers = SqlitePoolOptions::new()
-                    .max_connections(connections)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .idle_timeout(None)
-                    .max_lifetime(None)
-                    .test_before_acquire(false)
-                    .connect_lazy_with(options.pragma("query_only", "ON"));
+                let readers = Readers::new(options.pragma("query_only", "ON"), connections);
                 Ok(Self::Sqlite(SqlitePools { writer, readers }))
             }
             DatabaseUrl::Postgres(url) => {

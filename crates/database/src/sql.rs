@@ -38,9 +38,12 @@ macro_rules! sql {
     };
     ($tx:expr, $($call:tt)+) => {
         match $tx {
-            $crate::Tx::Sqlite(tx) => $crate::sql!(@on Sqlite, tx, $($call)+),
-            $crate::Tx::Postgres(tx) => $crate::sql!(@on Postgres, tx, $($call)+),
+            $crate::Tx::Sqlite(tx) => {
+                $crate::sql!(@on Sqlite, tx, $($call)+).map_err(|error| tx.failed(error))
+            }
+            $crate::Tx::Postgres(tx) => {
+                $crate::sql!(@on Postgres, tx, $($call)+).map_err($crate::Error::from)
+            }
         }
-        .map_err($crate::Error::from)
     };
 }

@@ -23,11 +23,16 @@ pub struct TestDatabase {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// How many may read a [`TestDatabase::sqlite`] at once.
+pub const SQLITE_READERS: u32 = 4;
+
 impl TestDatabase {
     pub async fn sqlite(migrator: &Migrator) -> Self {
         let folder = tempfile::tempdir().expect("create a folder for the test database");
         let url = DatabaseUrl::Sqlite(folder.path().join("test.sqlite"));
-        let database = Database::connect(&url, 4).await.expect("open SQLite");
+        let database = Database::connect(&url, SQLITE_READERS)
+            .await
+            .expect("open SQLite");
         database
             .migrate(migrator, &Migrator::DEFAULT)
             .await

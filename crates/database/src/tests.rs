@@ -111,6 +111,50 @@ async fn a_reader_cannot_write_to_sqlite() {
 }
 
 #[tokio::test]
+async fn readers_beyond_the_bound_wait_their_turn() {
+    let test = testing::TestDatabase::sqlite(&sqlite()).await;
+    let mut out = Vec::new();
+    for _ in 0..testing::SQLITE_READERS {
+        out.push(test.database.read().await.unwrap());
+    }
+    let mut waiting = std::pin::pin!(test.database.read());
+    let at_once = Duration::from_millis(50);
+    let early = tokio::time::timeout(at_once, &mut waiting).await;
+    assert!(early.is_err(), "one too many");
+    out.pop();
+    let mut tx = waiting.await.unwrap();
+    sql!(&mut tx, fetch_one(i64,), "SELECT count(*) FROM things").unwrap();
+}
+
+#[tokio::test]
+async fn an_abandoned_read_does_not_disturb_the_next() {
+    const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+         SELECT i FROM n LIMIT 300000";
+    let test = testing::TestDatabase::sqlite(&sqlite()).await;
+    for _ in 0..3 * testing::SQLITE_READERS {
+        let read = async {
+            let mut tx = test.database.read().await.unwrap();
+            sql!(&mut tx, fetch_all(i64,), ENDLESS)
+        };
+        let long = Duration::from_millis(1);
+        assert!(tokio::time::timeout(long, read).await.is_err());
+        let mut tx = test.database.read().await.unwrap();
+        let (one,) = sql!(&mut tx, fetch_one(i64,), "SELECT 1").unwrap();
+        assert_eq!(one, 1);
+    }
+}
+
+#[tokio::test]
+async fn reading_goes_on_after_failures() {
+    let test = testing::TestDatabase::sqlite(&sqlite()).await;
+    for _ in 0..3 * testing::SQLITE_READERS {
+        let mut tx = test.database.read().await.unwrap();
+        sql!(&mut tx, fetch_all(i64,), "SELECT nothing FROM nowhere").unwrap_err();
+    }
+    test.database.ping().await.unwrap();
+}
+
+#[tokio::test]
 async fn both_schemas_list_the_same_columns() {
     let sqlite = testing::TestDatabase::sqlite(&sqlite()).await;
     let postgres = testing::TestDatabase::postgres(&postgres()).await;

@@ -4,6 +4,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use crate::Error;
+use crate::readers::Reader;
 
 /// One connection of a [`Database`](crate::Database), the argument of every store function.
 ///
@@ -16,7 +17,7 @@ pub enum Tx {
 
 #[derive(Debug)]
 pub enum SqliteTx {
-    Reading(PoolConnection<Sqlite>),
+    Reading(Reader),
     Writing(Transaction<'static, Sqlite>),
 }
 
@@ -41,9 +42,18 @@ impl Tx {
 impl SqliteTx {
     pub fn connection(&mut self) -> &mut SqliteConnection {
         match self {
-            Self::Reading(connection) => connection,
+            Self::Reading(reader) => reader.connection(),
             Self::Writing(transaction) => transaction,
         }
+    }
+
+    /// Notes that a statement failed. Called by [`sql!`](crate::sql!).
+    #[doc(hidden)]
+    pub fn failed(&mut self, error: sqlx::Error) -> Error {
+        if let Self::Reading(reader) = self {
+            reader.failed();
+        }
+        error.into()
     }
 }
 

@@ -132,7 +132,7 @@ fn another_library_accepts_our_tokens() {
 }
 
 #[test]
-fn another_librarys_tokens_are_accepted() {
+fn tokens_of_another_library_are_accepted() {
     let pem = RSA.to_pem().expose_secret();
     let encoding = jsonwebtoken::EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap();
     let trusted = TrustedKeys::from_certificates(RSA.certificates().iter().cloned());
