@@ -10,7 +10,9 @@ use std::{
 #[path = "../../../fuzz/checks/registry_token.rs"]
 mod checks;
 
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+type Check = fn(&[u8]);
+
+const TARGETS: [(&str, Check); 7] = [
     ("access", checks::access),
     ("bundle", checks::bundle),
     ("jwks", checks::jwks),
