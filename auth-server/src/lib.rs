@@ -172,3 +172,6 @@ fn check_signing_key(issuer: &Issuer) -> Result<(), String> {
         .map(drop)
         .map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod application_tests;

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use database::Database;
+use registry_token::ShownText;
 use secrecy::SecretString;
 
 use super::password::PasswordHash;
@@ -56,9 +57,11 @@ pub async fn with_password(
     let (user, stored) = found.map_or((None, None), |row| (Some(row.user), row.password_hash));
     let matches = passwords.verify(stored.as_ref(), password).await?;
     let (true, Some(user), Some(password_hash)) = (matches, user, stored) else {
+        tracing::info!(user = %ShownText::new(username), "login refused: wrong credentials");
         return Err(LoginError::WrongCredentials);
     };
     if user.is_disabled() {
+        tracing::info!(user = %user.username, "login refused: the account is disabled");
         return Err(LoginError::Disabled);
     }
     remember(database, clock, &user).await;
