@@ -32,6 +32,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
     let clock = auth_server::clock::Clock::system();
     let application = auth_server::Application::build(settings, clock).await?;
+    show_generated_password(&application)?;
     let health = host.watch(application.health());
     application.spawn_jobs(&host.shutdown);
 
@@ -54,7 +55,6 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
     announce("The auth-server", &server)?;
-    show_generated_password(&application)?;
     server.run(&host.shutdown).await?;
     application.close().await;
     Ok(())
@@ -143,7 +143,8 @@ fn load_tls(settings: Option<TlsSettings>) -> Result<Option<Tls>, Failure> {
         .map_err(Failure::usage)
 }
 
-/// Shows the password that the first start has made up for `admin`: now or never.
+/// Shows the password that the first start has made up for `admin`: now or never. Called before
+/// anything else can fail, a port that is taken for example: the next start does not know it.
 pub fn show_generated_password(application: &auth_server::Application) -> Result<(), Failure> {
     use secrecy::ExposeSecret as _;
 

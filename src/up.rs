@@ -28,6 +28,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
 
     let clock = auth_server::clock::Clock::system();
     let auth = auth_server::Application::build(auth_settings, clock).await?;
+    serve::show_generated_password(&auth)?;
     // After the auth-server: its first start writes the bundle that the registry reads.
     let clock = registry_server::Clock::system();
     let registry = registry_server::Application::build(registry_settings, clock).await?;
@@ -59,7 +60,6 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     };
     let server = Server::bind(server_options, listeners)?;
     greet(&options.listen, &server)?;
-    serve::show_generated_password(&auth)?;
     server.run(&host.shutdown).await?;
     auth.close().await;
     registry.close().await;
