@@ -143,14 +143,9 @@ impl Verifier {
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Claims>, VerifyError> {
         let trust = self.trust.load();
         if let Some(known) = trust.verified.get(token) {
-            let key_ended = known.key_ends.is_some_and(|end| now > end);
-            match self.check_dates(&known.claims, now) {
-                Ok(()) if !key_ended => return Ok(known.claims),
-                Ok(()) => {}
-                Err(reason) => {
-                    trust.verified.invalidate(token);
-                    return Err(reason);
-                }
+            self.check_dates(&known.claims, now)?;
+            if known.key_ends.is_none_or(|end| now <= end) {
+                return Ok(known.claims);
             }
         }
         let verified = self.verify_anew(&trust.keys, token, now)?;
