@@ -22,11 +22,11 @@ async fn build(settings: Settings) -> Result<Application, StartError> {
 }
 
 async fn admin_can_log_in(application: &Application, password: &SecretString) -> bool {
-    let issuer = &application.state.issuer;
+    let state = &application.state;
     login::with_password(
-        &issuer.database,
-        &issuer.clock,
-        &issuer.passwords,
+        &state.database,
+        &state.clock,
+        &state.passwords,
         "admin",
         password.clone(),
     )

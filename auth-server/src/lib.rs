@@ -82,12 +82,15 @@ impl Application {
             published: PublishedKeys::of(&loaded.key)?,
             password_policy: policy,
             issuer: Issuer {
-                database,
-                clock,
-                passwords,
+                database: database.clone(),
+                clock: clock.clone(),
+                passwords: passwords.clone(),
                 key: Arc::new(loaded.key),
                 settings: settings.token_settings(),
             },
+            database,
+            clock,
+            passwords,
         };
         Ok(Self {
             state: Data::new(state),
@@ -114,7 +117,7 @@ impl Application {
     /// What must work for tokens to be issued.
     #[must_use]
     pub fn health(&self) -> Vec<Check> {
-        let database = self.state.issuer.database.clone();
+        let database = self.state.database.clone();
         let issuer = self.state.issuer.clone();
         vec![
             Check::new("auth_database", move || {
@@ -130,17 +133,16 @@ impl Application {
 
     /// Starts what goes on in the background, until the shutdown.
     pub fn spawn_jobs(&self, shutdown: &Shutdown) {
-        let issuer = &self.state.issuer;
         jobs::spawn(
-            issuer.database.clone(),
-            issuer.clock.clone(),
+            self.state.database.clone(),
+            self.state.clock.clone(),
             shutdown.clone(),
         );
     }
 
     /// Closes the database; the last thing to do.
     pub async fn close(&self) {
-        self.state.issuer.database.close().await;
+        self.state.database.close().await;
     }
 }
 

@@ -1,12 +1,18 @@
 //! [`State`]: what the handlers share.
 
-use crate::accounts::PasswordPolicy;
+use database::Database;
+
+use crate::accounts::{PasswordPolicy, Passwords};
+use crate::clock::Clock;
 use crate::token::{Issuer, PublishedKeys};
 
-/// One per application.
+/// One per application. Cheap to clone, as all its parts are.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
+    pub database: Database,
+    pub clock: Clock,
+    pub passwords: Passwords,
+    pub password_policy: PasswordPolicy,
     pub issuer: Issuer,
     pub published: PublishedKeys,
-    pub password_policy: PasswordPolicy,
 }

@@ -3,8 +3,7 @@
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Only what sorts after this name.
-    pub after: Option<String>,
+    after: Option<String>,
     limit: u32,
 }
 
@@ -12,7 +11,8 @@ impl PageRequest {
     /// The most entries that one page may have.
     pub const MAX_LIMIT: u32 = 200;
 
-    /// The first `limit` entries, or those after a name; `limit` is brought into `1..=MAX_LIMIT`.
+    /// The first `limit` entries, or those that sort after a name; `limit` is brought into
+    /// `1..=MAX_LIMIT`.
     #[must_use]
     pub fn new(after: Option<String>, limit: u32) -> Self {
         Self {

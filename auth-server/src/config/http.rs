@@ -8,7 +8,7 @@ use service::client_address::{ForwardedHeaders, TrustedProxies};
 use service::config::Duration;
 use service::server::{ClientAuth, MinimumTls, TlsSettings};
 
-use super::values::ListenAddress;
+use super::values::{ListenAddress, UrlPath};
 
 /// The default port; the registry's is 5000.
 const PORT: u16 = 5001;
@@ -94,14 +94,14 @@ pub struct DebugSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct PrometheusSettings {
     pub enabled: bool,
-    pub path: String,
+    pub path: UrlPath,
 }
 
 impl Default for PrometheusSettings {
     fn default() -> Self {
         Self {
             enabled: false,
-            path: "/metrics".to_owned(),
+            path: UrlPath::constant("/metrics"),
         }
     }
 }

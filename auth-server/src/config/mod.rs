@@ -20,7 +20,7 @@ use crate::token::issue::TokenSettings;
 use crate::token::signing_key::KeySource;
 
 pub use self::http::{DebugSettings, HttpSettings, PrometheusSettings, TlsSection};
-pub use self::values::{ListenAddress, Name, Names, Number, Span};
+pub use self::values::{ListenAddress, Name, Names, Number, Span, UrlPath};
 
 /// The prefix of the variables.
 pub const PREFIX: &str = "AUTH";

@@ -72,7 +72,7 @@ log: {level: debug, formatter: json}
     );
     assert!(settings.http.proxies().trusts([10, 1, 2, 3].into()));
     assert_eq!(settings.http.draintimeout.get(), Duration::from_secs(5));
-    assert_eq!(settings.http.debug.prometheus.path, "/m");
+    assert_eq!(settings.http.debug.prometheus.path.as_str(), "/m");
     assert_eq!(settings.database_url().described(), "postgres://db/auth");
     assert_eq!(settings.database.connections.get(), 20);
     assert_eq!(
@@ -141,6 +141,8 @@ fn every_refusal_names_the_setting_and_the_remedy() {
         ("AUTH_HTTP_DRAINTIMEOUT", "30", "30s"),
         ("AUTH_HTTP_DEBUG_ADDR", "everywhere", "host:port"),
         ("AUTH_HTTP_DEBUG_PROMETHEUS_ENABLED", "perhaps", "perhaps"),
+        ("AUTH_HTTP_DEBUG_PROMETHEUS_PATH", "metrics", "/metrics"),
+        ("AUTH_HTTP_DEBUG_PROMETHEUS_PATH", "/{name}", "/metrics"),
         ("AUTH_DATABASE_URL", "mysql://db/auth", "postgres://"),
         ("AUTH_DATABASE_CONNECTIONS", "0", "1 to 1000"),
         ("AUTH_KEYS_SIGNINGKEY", "/key.pem", "certificate"),

@@ -180,3 +180,32 @@ impl<'de> Deserialize<'de> for ListenAddress {
         }
     }
 }
+
+/// The path of an address: starts with `/`, and means nothing but itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlPath(String);
+
+impl UrlPath {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn constant(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for UrlPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+        if text.starts_with('/') && text.chars().all(plain) {
+            Ok(Self(text))
+        } else {
+            Err(de::Error::custom(format!(
+                "`{text}` is no path; write it like /metrics"
+            )))
+        }
+    }
+}

@@ -87,9 +87,9 @@ async fn authenticate(request: &HttpRequest) -> Result<User, ApiError> {
         .app_data::<web::Data<State>>()
         .ok_or_else(ApiError::misconfigured)?;
     let login = login::with_password(
-        &state.issuer.database,
-        &state.issuer.clock,
-        &state.issuer.passwords,
+        &state.database,
+        &state.clock,
+        &state.passwords,
         &basic.username,
         basic.password,
     );

@@ -84,7 +84,7 @@ impl TestApp {
     }
 
     pub fn database(&self) -> &Database {
-        &self.application.state.issuer.database
+        &self.application.state.database
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

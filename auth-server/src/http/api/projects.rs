@@ -58,7 +58,7 @@ struct ChangeProject {
 
 /// The project that an address names.
 async fn named(state: &State, segment: &str) -> Result<OwnedProject, ApiError> {
-    let database = &state.issuer.database;
+    let database = &state.database;
     let found = if let Ok(id) = Uuid::try_parse(segment) {
         project::find_by_id(database, ProjectId(id)).await?
     } else {
@@ -85,7 +85,7 @@ pub async fn list(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = pagination::requested(&request)?;
-    let page = project::list(&state.issuer.database, &wanted).await?;
+    let page = project::list(&state.database, &wanted).await?;
     Ok(pagination::answer(
         &request,
         &wanted,
@@ -109,7 +109,7 @@ pub async fn create(
         owner: create.owner.map(|owner| owner.parse()).transpose()?,
         visibility: create.visibility.unwrap_or(Visibility::Private),
     };
-    let project = project::create(&state.issuer.database, &state.issuer.clock, new).await?;
+    let project = project::create(&state.database, &state.clock, new).await?;
     let id = project.project.id.0;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/projects/{id}")))
@@ -135,7 +135,7 @@ pub async fn change(
 ) -> Result<HttpResponse, ApiError> {
     let mut found = named(&state, &path).await?;
     let change: ChangeProject = body.read().await?;
-    let database = &state.issuer.database;
+    let database = &state.database;
     found.project = project::set_visibility(database, found.project.id, change.visibility).await?;
     Ok(answer(&found))
 }
@@ -147,7 +147,7 @@ pub async fn delete(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let found = named(&state, &path).await?;
-    project::delete(&state.issuer.database, found.project.id).await?;
+    project::delete(&state.database, found.project.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

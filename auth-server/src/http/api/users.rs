@@ -86,7 +86,7 @@ pub async fn list(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = pagination::requested(&request)?;
-    let page = user::list(&state.issuer.database, &wanted).await?;
+    let page = user::list(&state.database, &wanted).await?;
     Ok(pagination::answer(
         &request,
         &wanted,
@@ -109,8 +109,8 @@ pub async fn create(
         None => None,
         Some(password) => {
             let checked = NewPassword::check(password, &username, state.password_policy)?;
-            let passwords = &state.issuer.passwords;
-            Some(passwords.hash(checked, &state.issuer.clock).await?)
+            let passwords = &state.passwords;
+            Some(passwords.hash(checked, &state.clock).await?)
         }
     };
     let new = NewUser {
@@ -119,7 +119,7 @@ pub async fn create(
         is_admin: create.admin,
         password,
     };
-    let user = user::create(&state.issuer.database, &state.issuer.clock, new).await?;
+    let user = user::create(&state.database, &state.clock, new).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/users/{}", user.username)))
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -133,7 +133,7 @@ pub async fn show(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let username = named(&path)?;
-    let user = user::find(&state.issuer.database, &username)
+    let user = user::find(&state.database, &username)
         .await?
         .ok_or(UserError::NotFound(username))?;
     Ok(answer(&user))
@@ -148,7 +148,7 @@ pub async fn change(
 ) -> Result<HttpResponse, ApiError> {
     let username = named(&path)?;
     let change: ChangeUser = body.read().await?;
-    let (database, clock) = (&state.issuer.database, &state.issuer.clock);
+    let (database, clock) = (&state.database, &state.clock);
     let user = if change.disabled {
         user::disable(database, clock, &username).await?
     } else {
@@ -166,9 +166,9 @@ pub async fn set_password(
 ) -> Result<HttpResponse, ApiError> {
     let username = named(&path)?;
     let set: SetPassword = body.read().await?;
-    let (database, clock) = (&state.issuer.database, &state.issuer.clock);
+    let (database, clock) = (&state.database, &state.clock);
     let checked = NewPassword::check(set.password, &username, state.password_policy)?;
-    let hash = state.issuer.passwords.hash(checked, clock).await?;
+    let hash = state.passwords.hash(checked, clock).await?;
     user::set_password(database, clock, &username, &hash).await?;
     Ok(HttpResponse::NoContent().finish())
 }
