@@ -290,9 +290,10 @@ mod tests {
         let probe = {
             let broken = Arc::clone(&broken);
             move || {
-                let result = match broken.load(Relaxed) {
-                    true => Err("connection to 10.0.0.7 refused"),
-                    false => Ok(()),
+                let result = if broken.load(Relaxed) {
+                    Err("connection to 10.0.0.7 refused")
+                } else {
+                    Ok(())
                 };
                 async move { result }
             }

@@ -1,6 +1,6 @@
 //! Who is asking, and by which address they know us, when proxies stand between.
 //!
-//! Forwarded headers are believed from `http.trusted_proxies` alone. **By default nobody is
+//! Forwarded headers are believed from `http.trustedproxies` alone. **By default nobody is
 //! trusted**, not even loopback: whoever shares the host (a container with host networking, an SSH
 //! tunnel) would otherwise choose their own address, which brute-force limits and the audit log
 //! rest on. A deployment behind a proxy names it, by address, network, or one of the words

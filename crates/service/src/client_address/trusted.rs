@@ -18,7 +18,7 @@ pub enum ForwardedHeaders {
     Forwarded,
 }
 
-/// The setting `http.trusted_proxies`: addresses, networks in CIDR form, `loopback`, `private`
+/// The setting `http.trustedproxies`: addresses, networks in CIDR form, `loopback`, `private`
 /// (RFC 1918, RFC 4193) or `unix` (whoever may open our Unix socket). Empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {

@@ -10,7 +10,7 @@ use super::cursor::{Child, Cursor};
 use super::error::Warning;
 use super::failure::Failure;
 use super::node::Value;
-use super::types::{OBSOLETE, UNSUPPORTED};
+use super::types::OBSOLETE;
 
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty,)*) => {$(
@@ -170,17 +170,15 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         visitor: V,
     ) -> Result<V::Value, Failure> {
         let place = self.place();
-        match name {
-            OBSOLETE => {
-                self.pass.warnings.borrow_mut().push(Warning {
-                    origin: self.origin(),
-                    key: self.path,
-                    message: "has no effect any more and can be removed".to_owned(),
-                });
-                visitor.visit_unit()
-            }
-            UNSUPPORTED => Err(Failure::new("this setting is not supported")),
-            _ => visitor.visit_newtype_struct(self),
+        if name == OBSOLETE {
+            self.pass.warnings.borrow_mut().push(Warning {
+                origin: self.origin(),
+                key: self.path,
+                message: "has no effect any more and can be removed".to_owned(),
+            });
+            visitor.visit_unit()
+        } else {
+            visitor.visit_newtype_struct(self)
         }
         .map_err(place)
     }

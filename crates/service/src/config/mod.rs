@@ -37,7 +37,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::error::{ConfigError, Problem, Warning};
 pub use self::node::Origin;
-pub use self::types::{Duration, InvalidDuration, Obsolete, Unsupported};
+pub use self::types::{Duration, InvalidDuration, Obsolete};
 
 use self::cursor::{Cursor, Pass};
 use self::environment::Override;

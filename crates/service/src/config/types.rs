@@ -5,9 +5,8 @@ use std::time::Duration as StdDuration;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, Visitor};
 
-/// Names by which the loader recognises [`Obsolete`] and [`Unsupported`].
+/// The name by which the loader recognises [`Obsolete`].
 pub(super) const OBSOLETE: &str = "$portcullis::Obsolete";
-pub(super) const UNSUPPORTED: &str = "$portcullis::Unsupported";
 
 /// A length of time in Go's syntax, as distribution writes it: `168h`, `1m30s`, `250ms`.
 ///
@@ -193,11 +192,6 @@ impl<'de> Deserialize<'de> for Duration {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Obsolete;
 
-/// A key that is valid elsewhere (distribution) and that we do not offer. The loader refuses it in
-/// those words, since ignoring it would break a promise. The field needs `#[serde(default)]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unsupported;
-
 struct Ignore;
 
 impl<'de> Visitor<'de> for Ignore {
@@ -221,14 +215,6 @@ impl<'de> Deserialize<'de> for Obsolete {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer
             .deserialize_newtype_struct(OBSOLETE, Ignore)
-            .map(|()| Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_newtype_struct(UNSUPPORTED, Ignore)
             .map(|()| Self)
     }
 }

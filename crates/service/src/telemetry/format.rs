@@ -1,5 +1,6 @@
 //! The two formats. Both add the id of the request in hand.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -16,6 +17,8 @@ use crate::request_id;
 pub(super) struct Text {
     /// A person is watching, and has a clock.
     pub terminal: bool,
+    /// Added to every line.
+    pub fields: BTreeMap<String, String>,
 }
 
 impl<S, N> FormatEvent<S, N> for Text
@@ -59,6 +62,9 @@ where
             writer.write_str(": ")?;
         }
         context.format_fields(writer.by_ref(), event)?;
+        for (name, value) in &self.fields {
+            write!(writer, " {name}={value:?}")?;
+        }
         if let Some(id) = request_id::current() {
             write!(writer, " request_id={id}")?;
         }
@@ -68,7 +74,10 @@ where
 
 /// `{"time":"…","level":"info","msg":"listening","target":"service::server","address":"…"}`,
 /// with distribution's names for the first three.
-pub(super) struct Json;
+pub(super) struct Json {
+    /// Added to every line; a line's own fields win.
+    pub fields: BTreeMap<String, String>,
+}
 
 impl<S, N> FormatEvent<S, N> for Json
 where
@@ -90,7 +99,11 @@ where
             Level::DEBUG => "debug",
             Level::TRACE => "trace",
         };
-        let mut line = Map::new();
+        let mut line: Map<String, Value> = self
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect();
         line.insert("time".to_owned(), time.into());
         line.insert("level".to_owned(), level.into());
         line.insert("target".to_owned(), event.metadata().target().into());

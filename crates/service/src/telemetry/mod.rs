@@ -7,6 +7,7 @@
 mod format;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::{panic, thread};
 
@@ -75,6 +76,15 @@ pub struct AlreadyInitialized;
 
 /// Starts logging for the whole process. Panics are logged too, each as one line.
 pub fn init(level: Level, format: Format) -> Result<LogLevel, AlreadyInitialized> {
+    init_with_fields(level, format, BTreeMap::new())
+}
+
+/// The same, with fields that every line carries (distribution's `log.fields`).
+pub fn init_with_fields(
+    level: Level,
+    format: Format,
+    fields: BTreeMap<String, String>,
+) -> Result<LogLevel, AlreadyInitialized> {
     let (filter, handle) = reload::Layer::new(filter(level));
     let registry = tracing_subscriber::registry();
     let layer = fmt::layer().with_writer(io::stderr);
@@ -84,11 +94,15 @@ pub fn init(level: Level, format: Format) -> Result<LogLevel, AlreadyInitialized
             let colours = terminal && std::env::var_os("NO_COLOR").is_none();
             let layer = layer
                 .with_ansi(colours)
-                .event_format(format::Text { terminal });
+                .event_format(format::Text { terminal, fields });
             registry.with(layer.with_filter(filter)).try_init()
         }
         Format::Json => registry
-            .with(layer.event_format(format::Json).with_filter(filter))
+            .with(
+                layer
+                    .event_format(format::Json { fields })
+                    .with_filter(filter),
+            )
             .try_init(),
     }
     .map_err(|_| AlreadyInitialized)?;

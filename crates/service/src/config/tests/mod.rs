@@ -8,9 +8,9 @@ mod secrets;
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::{ConfigError, Duration, Obsolete, Source, Unsupported, Warning, load};
+use super::{ConfigError, Duration, Obsolete, Source, Warning, load};
 use crate::client_address::TrustedProxies;
 
 #[derive(Debug, Default, Deserialize)]
@@ -23,7 +23,13 @@ struct Settings {
     auth: Option<Auth>,
     catalog: Catalog,
     proxies: Vec<Upstream>,
-    redis: Unsupported,
+    #[serde(deserialize_with = "not_here")]
+    redis: (),
+}
+
+/// How a server refuses a key that it knows and does not follow.
+fn not_here<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(serde::de::Error::custom("there is no cache to put there"))
 }
 
 #[derive(Debug, Deserialize)]

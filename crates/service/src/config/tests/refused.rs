@@ -141,14 +141,14 @@ fn a_required_key_names_its_variable() {
 }
 
 #[test]
-fn an_unsupported_key_says_so() {
+fn a_key_that_is_known_and_refused_says_why() {
     assert_eq!(
         refuse("redis:\n  addr: localhost\n", &[]),
-        "config.yml:2:3: redis: this setting is not supported"
+        "config.yml:2:3: redis: there is no cache to put there"
     );
     assert_eq!(
         refuse("", &[("REGISTRY_REDIS_ADDR", "localhost")]),
-        "environment variable REGISTRY_REDIS_ADDR: redis: this setting is not supported"
+        "environment variable REGISTRY_REDIS_ADDR: redis: there is no cache to put there"
     );
 }
 
