@@ -105,7 +105,12 @@ impl Database {
     /// start together wait for each other.
     pub async fn migrate(&self, sqlite: &Migrator, postgres: &Migrator) -> Result<(), StartError> {
         match self {
-            Self::Sqlite(pools) => sqlite.run(&pools.writer).await?,
+            Self::Sqlite(pools) => {
+                // sqlx locks nothing here, so two processes would both find work to do.
+                let mut transaction = pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+                sqlite.run(&mut *transaction).await?;
+                transaction.commit().await?;
+            }
             Self::Postgres(pool) => postgres.run(pool).await?,
         }
         Ok(())

@@ -164,6 +164,27 @@ async fn both_schemas_list_the_same_columns() {
 }
 
 #[tokio::test]
+async fn processes_that_start_together_migrate_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("data.sqlite"));
+    for _ in 0..8 {
+        let start = async || {
+            let database = Database::connect(&url, 1).await.unwrap();
+            database.migrate(&sqlite(), &postgres()).await.unwrap();
+            database
+        };
+        let (one, two, three) = tokio::join!(start(), start(), start());
+        for database in [one, two, three] {
+            database.close().await;
+        }
+        let DatabaseUrl::Sqlite(path) = &url else {
+            unreachable!("it was made above");
+        };
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_new_sqlite_file_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
 
