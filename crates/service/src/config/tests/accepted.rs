@@ -323,3 +323,50 @@ fn an_obsolete_key_is_a_warning_with_its_line() {
          has no effect any more and can be removed"
     );
 }
+
+/// distribution writes a section without settings as a word: `storage: inmemory`.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum Shorthand {
+    Number(u64),
+    Switch(bool),
+    Ratio(f64),
+    Word(String),
+    Items(Vec<String>),
+    Section {
+        name: String,
+        #[serde(default)]
+        size: Option<u8>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct Shorthands {
+    any: Option<Shorthand>,
+}
+
+#[test]
+fn values_of_several_kinds() {
+    let read = |variables: &[(&str, &str)]| {
+        let source = Source::new("X").variables(variables.iter().copied());
+        load::<Shorthands>(&source).unwrap().0.any
+    };
+    let word = |word: &str| Some(Shorthand::Word(word.to_owned()));
+    assert_eq!(read(&[]), None);
+    assert_eq!(read(&[("X_ANY", "12")]), Some(Shorthand::Number(12)));
+    assert_eq!(read(&[("X_ANY", "true")]), Some(Shorthand::Switch(true)));
+    assert_eq!(read(&[("X_ANY", "-0.5")]), Some(Shorthand::Ratio(-0.5)));
+    assert_eq!(read(&[("X_ANY", "'12'")]), word("12"));
+    assert_eq!(read(&[("X_ANY", "1.2.3")]), word("1.2.3"));
+    assert_eq!(
+        read(&[("X_ANY", "[a, b]")]),
+        Some(Shorthand::Items(vec!["a".to_owned(), "b".to_owned()]))
+    );
+    assert_eq!(
+        read(&[("X_ANY_NAME", "n"), ("X_ANY_SIZE", "3")]),
+        Some(Shorthand::Section {
+            name: "n".to_owned(),
+            size: Some(3)
+        })
+    );
+}

@@ -232,6 +232,21 @@ async fn a_port_alone_means_every_address_of_both_families() {
 }
 
 #[tokio::test]
+async fn http2_without_tls_for_those_who_know() {
+    let version = async |h2c: bool| {
+        let listener = Listener::new("test", local(), routes).h2c(h2c);
+        let server = run(options(), vec![listener]);
+        let client = reqwest::Client::builder().http2_prior_knowledge();
+        let client = client.timeout(PATIENCE).build().unwrap();
+        let response = client.get(server.url("/who")).send().await;
+        server.end().await;
+        response.map(|response| response.version()).ok()
+    };
+    assert_eq!(version(true).await, Some(reqwest::Version::HTTP_2));
+    assert_eq!(version(false).await, None);
+}
+
+#[tokio::test]
 async fn a_client_that_dribbles_its_head_is_cut_off() {
     let server = run_one(ServerOptions {
         head_timeout: Duration::from_millis(400),
