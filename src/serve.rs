@@ -1,6 +1,7 @@
 //! `auth serve` and `registry serve`: each server by itself, from its own configuration. And what
 //! every start has in common: logs, health, metrics, listeners, the end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use auth_server::config::Settings as AuthSettings;
@@ -27,7 +28,12 @@ const REGISTRY_SECRETS: [&str; 2] = ["database.url", "http.secret"];
 /// `auth serve`
 pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let (settings, warnings) = AuthSettings::load(file).map_err(Failure::usage)?;
-    let host = Host::start(settings.log.level, settings.log.formatter, &warnings)?;
+    let host = Host::start(
+        settings.log.level,
+        settings.log.formatter,
+        BTreeMap::new(),
+        &warnings,
+    )?;
     let http = settings.http.clone();
     let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
     let clock = auth_server::clock::Clock::system();
@@ -64,7 +70,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
 pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     let (configuration, settings, warnings) = registry_settings(registry_source(file))?;
     let log = &configuration.log;
-    let host = Host::start(log.level, log.formatter, &warnings)?;
+    let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
     let http = &configuration.http;
     let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
     let clock = registry_server::Clock::system();
@@ -174,8 +180,13 @@ pub struct Host {
 
 impl Host {
     /// Starts logging and listens to signals.
-    pub fn start(level: Level, format: Format, warnings: &[Warning]) -> Result<Self, Failure> {
-        telemetry::init(level, format)?;
+    pub fn start(
+        level: Level,
+        format: Format,
+        fields: BTreeMap<String, String>,
+        warnings: &[Warning],
+    ) -> Result<Self, Failure> {
+        telemetry::init(level, format, fields)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }

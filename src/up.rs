@@ -24,7 +24,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     let (configuration, registry_settings, registry_warnings) = serve::registry_settings(source)?;
     warnings.extend(registry_warnings);
     let log = &configuration.log;
-    let host = Host::start(log.level, log.formatter, &warnings)?;
+    let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
 
     let clock = auth_server::clock::Clock::system();
     let auth = auth_server::Application::build(auth_settings, clock).await?;

@@ -9,6 +9,7 @@
     reason = "clippy knows the helpers of an integration test for production code"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,8 +66,8 @@ fn child() {
         _ => Format::Text,
     };
     let fields = [("site".to_owned(), "lab 1".to_owned())].into();
-    let level = telemetry::init_with_fields(Level::Info, format, fields).unwrap();
-    assert!(telemetry::init(Level::Info, format).is_err());
+    let level = telemetry::init(Level::Info, format, fields).unwrap();
+    assert!(telemetry::init(Level::Info, format, BTreeMap::new()).is_err());
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let (shutdown, reload) = (Shutdown::new(), Reload::new());
         listen_to_signals(&shutdown, &reload).unwrap();

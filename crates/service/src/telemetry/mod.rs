@@ -74,13 +74,9 @@ impl LogLevel {
 #[error("logging is set up already")]
 pub struct AlreadyInitialized;
 
-/// Starts logging for the whole process. Panics are logged too, each as one line.
-pub fn init(level: Level, format: Format) -> Result<LogLevel, AlreadyInitialized> {
-    init_with_fields(level, format, BTreeMap::new())
-}
-
-/// The same, with fields that every line carries (distribution's `log.fields`).
-pub fn init_with_fields(
+/// Starts logging for the whole process; `fields` go into every line (distribution's
+/// `log.fields`). Panics are logged too, each as one line.
+pub fn init(
     level: Level,
     format: Format,
     fields: BTreeMap<String, String>,
