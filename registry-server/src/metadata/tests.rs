@@ -1,6 +1,7 @@
 //! Every statement, on both databases.
 
 mod content;
+mod leftovers;
 mod plans;
 mod references;
 mod uploads;

@@ -1,0 +1,124 @@
+//! What a sweep asks for, and what a process that has ended left behind.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::blob_store::UploadKey;
+use crate::metadata::uploads::{self as sessions, Lease};
+
+async fn unshown(database: &Database, due: i64, after: Option<&Digest>, limit: u32) -> Vec<Digest> {
+    let mut tx = read(database).await;
+    blobs::unshown(&mut tx, minute(due), after, limit)
+        .await
+        .unwrap()
+}
+
+async fn lock_unshown(database: &Database, content: &str, due: i64) -> bool {
+    let mut tx = begin(database).await;
+    blobs::lock_unshown(&mut tx, &digest(content), minute(due))
+        .await
+        .unwrap()
+}
+
+/// Reserved and never linked; to be reviewed at minute 60.
+async fn abandon(database: &Database, contents: &[&str]) {
+    let mut tx = begin(database).await;
+    for content in contents {
+        blobs::reserve(&mut tx, &digest(content), 1, minute(60), minute(0))
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+database::test_on_both! {
+    migrations: (SQLITE_MIGRATIONS, POSTGRES_MIGRATIONS);
+
+    async fn only_what_nobody_shows_or_needs_is_left_over(database: Database) {
+        let id = repository(&database, "a", &["shown", "required", "unlinked"]).await;
+        push(&database, id, &image(&["required"]), &["t"]).await;
+        abandon(&database, &["abandoned"]).await;
+        let mut tx = begin(&database).await;
+        for content in ["required", "unlinked"] {
+            blobs::unlink(&mut tx, &name("a"), &digest(content), minute(61)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+
+        assert!(unshown(&database, 60, None, 9).await.is_empty(), "not due yet");
+        assert_eq!(unshown(&database, 61, None, 9).await, [digest("abandoned")]);
+        let mut expected = [digest("abandoned"), digest("unlinked")];
+        expected.sort();
+        assert_eq!(unshown(&database, 62, None, 9).await, expected);
+        assert_eq!(unshown(&database, 62, None, 1).await, expected[..1]);
+        assert_eq!(unshown(&database, 62, Some(&expected[0]), 9).await, expected[1..]);
+
+        for (content, left_over) in [
+            ("shown", false),
+            ("required", false),
+            ("unlinked", true),
+            ("abandoned", true),
+            ("unheard of", false),
+        ] {
+            assert_eq!(lock_unshown(&database, content, 99).await, left_over, "{content}");
+        }
+        assert!(!lock_unshown(&database, "abandoned", 60).await, "not due yet");
+    }
+
+    async fn a_blob_that_is_wanted_again_is_no_longer_left_over(database: Database) {
+        let id = repository(&database, "a", &[]).await;
+        abandon(&database, &["x"]).await;
+        assert_eq!(unshown(&database, 70, None, 9).await, [digest("x")]);
+        // Between the question and the lock.
+        let mut tx = begin(&database).await;
+        reviews::postpone_blob(&mut tx, &digest("x"), minute(90)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!lock_unshown(&database, "x", 70).await);
+        let mut tx = begin(&database).await;
+        assert!(blobs::link(&mut tx, id, &digest("x"), minute(1)).await.unwrap());
+        tx.commit().await.unwrap();
+        assert!(!lock_unshown(&database, "x", 99).await);
+    }
+
+    async fn a_removed_blob_leaves_no_trace(database: Database) {
+        assert!(!blobs::any(&mut read(&database).await).await.unwrap());
+        abandon(&database, &["x"]).await;
+        assert!(blobs::any(&mut read(&database).await).await.unwrap());
+        let mut tx = begin(&database).await;
+        blobs::remove(&mut tx, &digest("x")).await.unwrap();
+        blobs::remove(&mut tx, &digest("x")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!blobs::any(&mut read(&database).await).await.unwrap());
+        assert_eq!(count(&database, "SELECT count(*) FROM blob_reviews").await, 0);
+    }
+
+    async fn bytes_are_claimed_once(database: Database) {
+        abandon(&database, &["known"]).await;
+        let mut tx = begin(&database).await;
+        assert!(!blobs::claim(&mut tx, &digest("known"), 1, minute(1)).await.unwrap());
+        assert!(blobs::claim(&mut tx, &digest("unknown"), 1, minute(1)).await.unwrap());
+        assert!(!blobs::claim(&mut tx, &digest("unknown"), 1, minute(1)).await.unwrap());
+    }
+
+    async fn leases_of_a_process_that_has_ended_are_given_back(database: Database) {
+        let keys = [1, 2].map(|id| UploadKey {
+            repository: name("a"),
+            id: Uuid::from_u128(id),
+        });
+        let mut tx = begin(&database).await;
+        for key in &keys {
+            sessions::create(&mut tx, key, None, Algorithm::Sha256, minute(0)).await.unwrap();
+        }
+        let writer = Uuid::from_u128(9);
+        let Lease::Held(upload) =
+            sessions::acquire(&mut tx, &keys[0], writer, minute(10), minute(0)).await.unwrap()
+        else {
+            panic!("nobody else writes");
+        };
+        assert!(upload.is_being_written(minute(9)));
+        assert!(!upload.is_being_written(minute(10)));
+        assert_eq!(sessions::release_all(&mut tx).await.unwrap(), 1);
+        let upload = sessions::find(&mut tx, &keys[0]).await.unwrap().unwrap();
+        assert!(!upload.is_being_written(minute(9)));
+        assert!(!sessions::renew(&mut tx, &keys[0], writer, minute(20)).await.unwrap());
+    }
+}
