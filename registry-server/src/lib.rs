@@ -19,6 +19,8 @@ pub mod metadata;
 pub mod oci;
 pub mod registry;
 mod state;
+#[cfg(test)]
+mod testing;
 
 pub use self::application::Application;
 pub use self::clock::Clock;

@@ -27,6 +27,8 @@ mod referrers;
 mod route;
 mod site;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 use std::sync::Arc;

@@ -15,6 +15,8 @@ mod manifests;
 mod referrers;
 mod repositories;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 use std::sync::Arc;

@@ -1,0 +1,5 @@
+//! The rules, without HTTP.
+
+mod content;
+mod sweeping;
+mod uploads;
