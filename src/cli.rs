@@ -249,6 +249,12 @@ pub enum Registry {
         config: Option<PathBuf>,
         #[command(flatten)]
         data: DataFolder,
+        /// Remove what nobody has touched for this long, such as `30m`; without it, uploads have the
+        /// time that the configuration gives them, and other leftovers an hour
+        ///
+        /// A push that is under way and stands still for longer is cut off.
+        #[arg(long, value_name = "DURATION")]
+        older_than: Option<service::config::Duration>,
         /// Only tell what would be removed
         #[arg(long)]
         dry_run: bool,

@@ -47,9 +47,14 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Registry(Registry::Sweep {
             config,
             data,
+            older_than,
             dry_run,
             format,
-        }) => registry::sweep(config.as_deref(), &data.data_dir, dry_run, format.output).await,
+        }) => {
+            let older_than = older_than.map(service::config::Duration::get);
+            let file = config.as_deref();
+            registry::sweep(file, &data.data_dir, older_than, dry_run, format.output).await
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);

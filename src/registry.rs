@@ -8,13 +8,11 @@ use crate::failure::Failure;
 use crate::output;
 use crate::{serve, up};
 
-/// Younger leftovers may belong to a push that is under way.
-const GRACE: Duration = Duration::from_hours(1);
-
 /// `registry sweep`
 pub async fn sweep(
     file: Option<&Path>,
     folder: &Path,
+    older_than: Option<Duration>,
     dry_run: bool,
     output: Output,
 ) -> Result<(), Failure> {
@@ -28,7 +26,7 @@ pub async fn sweep(
     let (_, settings, _) = serve::registry_settings(source)?;
     let clock = registry_server::Clock::system();
     let application = registry_server::Application::build(settings, clock).await?;
-    let report = application.sweep(GRACE, dry_run).await?;
+    let report = application.sweep(older_than, dry_run).await?;
     application.close().await;
     let removed = if dry_run { "Would remove" } else { "Removed" };
     let sentence = format!("{removed} {report}.");

@@ -21,6 +21,9 @@ use crate::registry::Registry;
 use crate::state::State;
 use crate::{jobs, metadata};
 
+/// Younger leftovers may belong to a push that is under way.
+const SWEEP_GRACE: Duration = Duration::from_hours(1);
+
 /// A registry with its database, its storage and the keys it believes.
 #[derive(Debug)]
 pub struct Application {
@@ -148,15 +151,24 @@ impl Application {
         }
     }
 
-    /// Removes what crashes have left behind and nothing has touched for `grace`. For the command
-    /// line; servers may be running.
+    /// Removes what crashes have left behind. For the command line; servers may be running.
+    ///
+    /// Without `older_than`, uploads have the time that the configuration gives them, and what
+    /// nothing speaks of an hour. With it, both have that time.
     pub async fn sweep(
         &self,
-        grace: Duration,
+        older_than: Option<Duration>,
         dry_run: bool,
     ) -> Result<jobs::SweepReport, jobs::SweepError> {
-        let now = self.state.clock.now();
-        jobs::sweep(&self.database, &*self.blobs, now, grace, dry_run).await
+        let options = jobs::SweepOptions {
+            idle_uploads: older_than.unwrap_or(self.settings.upload_age),
+            grace: older_than.unwrap_or(SWEEP_GRACE),
+            dry_run,
+        };
+        let State {
+            registry, clock, ..
+        } = &*self.state;
+        jobs::sweep(&self.database, &*self.blobs, registry, clock.now(), options).await
     }
 
     /// Closes the database, so that nothing is left to be recovered.

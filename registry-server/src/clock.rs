@@ -54,10 +54,6 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "this is the one place that asks the machine"
     )]
-    #[expect(
-        clippy::unused_self,
-        reason = "randomness belongs to the clock's interface, so that callers need no other source"
-    )]
     pub fn unguessable_id(&self) -> Uuid {
         Uuid::new_v4()
     }

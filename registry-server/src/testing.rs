@@ -30,7 +30,7 @@ use crate::state::State;
 
 pub const ISSUER: &str = "test-issuer";
 pub const SERVICE: &str = "test-registry";
-pub const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
+pub const GRACE: Duration = Duration::from_hours(2);
 
 /// Half an hour after midnight, some day: far enough from everything.
 pub fn start_of_test() -> DateTime<Utc> {
@@ -76,7 +76,7 @@ impl TestRegistry {
             prefix: PathPrefix::default(),
             location: LocationBase::Relative,
             headers: Vec::new(),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             max_tags: 100,
             max_entries: 100,
         };

@@ -170,7 +170,15 @@ fn expect_nothing_half_done(blobs: &Path) {
 
 fn sweep(portcullis: &Portcullis) {
     acceptance::Invocation::portcullis()
-        .args(["registry", "sweep", "--output", "json", "--data-dir"])
+        .args([
+            "registry",
+            "sweep",
+            "--older-than",
+            "0s",
+            "--output",
+            "json",
+            "--data-dir",
+        ])
         .arg(portcullis.folder())
         .run()
         .expect_success();

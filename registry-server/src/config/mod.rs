@@ -301,10 +301,6 @@ pub enum Net {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(
-    dead_code,
-    reason = "some fields do all their work while they are read: they refuse, or warn"
-)]
 pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -317,7 +313,7 @@ pub struct Tls {
     #[serde(default)]
     pub ciphersuites: Vec<String>,
     #[serde(default, deserialize_with = "refused::letsencrypt")]
-    letsencrypt: (),
+    pub letsencrypt: (),
 }
 
 impl From<&Tls> for service::server::TlsSettings {

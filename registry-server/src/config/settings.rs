@@ -21,6 +21,9 @@ pub struct Settings {
     pub access: Access,
     pub rules: Rules,
     pub web: WebSettings,
+    /// How long uploads may stand still.
+    pub upload_age: Duration,
+    /// How those that do are purged, if they are.
     pub purging: Option<Purging>,
     pub storage_check: Option<StorageCheck>,
 }
@@ -30,7 +33,7 @@ pub struct Settings {
 pub enum Access {
     /// Everybody, for everything.
     Open,
-    Tokens(TokenSettings),
+    Tokens(Box<TokenSettings>),
 }
 
 /// Which tokens are believed, and where clients get them.
@@ -140,6 +143,7 @@ impl Settings {
             access: access(configuration.auth.as_ref())?,
             rules: rules(configuration)?,
             web: web(configuration)?,
+            upload_age: storage.maintenance.uploadpurging.age.get(),
             purging: purging(&storage.maintenance.uploadpurging)?,
             storage_check: health.enabled.then_some(StorageCheck {
                 interval: health.interval.get(),
@@ -168,7 +172,7 @@ fn access(auth: Option<&Auth>) -> Result<Access, InvalidSettings> {
              everything",
         )),
         Some(Auth::None) => Ok(Access::Open),
-        Some(Auth::Token(token)) => Ok(Access::Tokens(tokens(token)?)),
+        Some(Auth::Token(token)) => Ok(Access::Tokens(Box::new(tokens(token)?))),
         // Their deserialization has failed already.
         Some(Auth::Htpasswd(()) | Auth::Silly(())) => {
             Err(invalid("auth", "only `token` and `none` are supported"))

@@ -157,12 +157,13 @@ impl Error {
                 Answer::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
             }
             Self::Name(_) | Self::Source(_) => bad_request(Code::NameInvalid, message),
-            Self::Reference(ReferenceError::Tag) => bad_request(Code::TagInvalid, message),
+            Self::Reference(ReferenceError::Tag) | Self::TagParameter(_) | Self::TagsBesideTag => {
+                bad_request(Code::TagInvalid, message)
+            }
             Self::Reference(ReferenceError::Digest(_))
             | Self::Digest(_)
             | Self::DigestParameter { .. }
             | Self::DigestMissing => bad_request(Code::DigestInvalid, message),
-            Self::TagParameter(_) | Self::TagsBesideTag => bad_request(Code::TagInvalid, message),
             // What the specification wants for more than a registry takes.
             Self::TooManyTags => Answer::new(StatusCode::URI_TOO_LONG, Code::TagInvalid, message),
             Self::Page(_) => bad_request(Code::PaginationNumberInvalid, message),

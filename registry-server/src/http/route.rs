@@ -158,7 +158,9 @@ mod tests {
 
     use super::*;
 
-    fn parsed(path: &str) -> Option<(Endpoint, String, String)> {
+    type Parsed = Option<(Endpoint, String, String)>;
+
+    fn parsed(path: &str) -> Parsed {
         Route::parse(path).map(|route| {
             (
                 route.endpoint,
@@ -168,7 +170,7 @@ mod tests {
         })
     }
 
-    fn is(endpoint: Endpoint, name: &str, target: &str) -> Option<(Endpoint, String, String)> {
+    fn is(endpoint: Endpoint, name: &str, target: &str) -> Parsed {
         Some((endpoint, name.to_owned(), target.to_owned()))
     }
 

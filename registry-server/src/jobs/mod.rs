@@ -7,4 +7,4 @@ mod expire_uploads;
 mod sweep;
 
 pub use self::expire_uploads::expire_uploads;
-pub use self::sweep::{SweepError, SweepReport, sweep};
+pub use self::sweep::{SweepError, SweepOptions, SweepReport, sweep};

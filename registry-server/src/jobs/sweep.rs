@@ -13,12 +13,12 @@ use futures_util::StreamExt as _;
 use crate::blob_store::{BlobStore, BlobStoreError, UploadProgress};
 use crate::metadata;
 use crate::oci::{Algorithm, Digest};
-use crate::registry::REVIEW_DELAY;
+use crate::registry::{REVIEW_DELAY, Registry};
 
 /// What was removed, or would have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SweepReport {
-    /// Folders of uploads without a session.
+    /// Sessions that nobody went on with, and folders of uploads without one.
     pub uploads: u64,
     /// Blobs that no repository shows.
     pub unshown_blobs: u64,
@@ -44,6 +44,8 @@ pub enum SweepError {
     Database(#[from] database::Error),
     #[error("cannot sweep the storage: {0}")]
     Storage(#[from] BlobStoreError),
+    #[error("cannot drop idle uploads: {0}")]
+    Uploads(#[from] crate::registry::Error),
     /// Another registry's storage, or a database that was lost: everything would be removed.
     #[error(
         "the database knows no blob, but the storage has some: they were left alone. Is this the \
@@ -52,23 +54,40 @@ pub enum SweepError {
     ForeignStorage,
 }
 
-/// Removes leftovers that nothing has touched for `grace`. Safe beside running servers, as long as
-/// `grace` is longer than any push takes.
+/// What counts as left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepOptions {
+    /// How long nobody must have gone on with an upload.
+    pub idle_uploads: Duration,
+    /// How long nothing must have touched bytes that nothing speaks of. Longer than any push takes:
+    /// then a sweep is safe beside running servers.
+    pub grace: Duration,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+/// Removes leftovers.
 pub async fn sweep(
     database: &Database,
     store: &dyn BlobStore,
+    registry: &Registry,
     now: DateTime<Utc>,
-    grace: Duration,
-    dry_run: bool,
+    options: SweepOptions,
 ) -> Result<SweepReport, SweepError> {
     let sweep = Sweep {
         database,
         store,
         now,
-        before: now - grace,
-        dry_run,
+        before: now - options.grace,
+        dry_run: options.dry_run,
     };
-    let mut report = SweepReport::default();
+    let idle = registry
+        .expire_uploads(now - options.idle_uploads, options.dry_run)
+        .await?;
+    let mut report = SweepReport {
+        uploads: idle.len() as u64,
+        ..SweepReport::default()
+    };
     sweep.uploads(&mut report).await?;
     sweep.unshown_blobs(&mut report).await?;
     sweep.unknown_blobs(&mut report).await?;

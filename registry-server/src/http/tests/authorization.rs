@@ -201,7 +201,7 @@ async fn open_and_expire(registry: &TestRegistry, subject: Option<&str>) -> (Str
         .await
         .expect(202);
     let location = answer.header("location").to_owned();
-    registry.clock.advance(Duration::from_secs(30 * 60));
+    registry.clock.advance(Duration::from_mins(30));
     (token, location)
 }
 
@@ -283,7 +283,7 @@ async fn an_upload_does_not_outlive_its_token_for_ever() {
 async fn a_token_that_expired_before_the_session_opened_does_not_continue_it() {
     let registry = TestRegistry::new().await;
     let old = registry.token(&[("a/b", Actions::PULL_PUSH)]);
-    registry.clock.advance(Duration::from_secs(10 * 60));
+    registry.clock.advance(Duration::from_mins(10));
     let (_, location) = open_and_expire(&registry, Some("alice")).await;
     let answer = registry
         .send(Method::PATCH, &location, Some(&old), &[], "hello")

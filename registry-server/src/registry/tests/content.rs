@@ -183,7 +183,7 @@ async fn whoever_is_told_that_a_blob_exists_has_time_to_use_it() {
     };
     let pull = registry.proof::<Pull>("a");
     assert_eq!(due().await, registry.clock.now() + REVIEW_DELAY);
-    registry.clock.advance(Duration::from_secs(20 * 60 * 60));
+    registry.clock.advance(Duration::from_hours(20));
     registry.registry().blob_size(&pull, &digest).await.unwrap();
     assert_eq!(due().await, registry.clock.now() + REVIEW_DELAY);
 }

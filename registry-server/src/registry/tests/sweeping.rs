@@ -1,22 +1,36 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::auth::{Delete, Pull};
 use crate::blob_store::{BlobStore, UploadKey, UploadProgress};
 use crate::clock::Clock;
-use crate::jobs::{SweepError, SweepReport, sweep};
+use crate::jobs::{SweepError, SweepOptions, SweepReport, sweep};
 use crate::oci::{Algorithm, Digest};
 use crate::testing::{TestRegistry, repository};
 
-const GRACE: Duration = Duration::from_secs(60 * 60);
+const GRACE: Duration = Duration::from_hours(1);
 
 /// Files have the machine's dates: the sweep looks from a day that is far ahead of both clocks.
 async fn swept(registry: &TestRegistry, dry_run: bool) -> Result<SweepReport, SweepError> {
-    let now = Clock::system().now() + Duration::from_secs(30 * 24 * 60 * 60);
-    let store: &dyn BlobStore = &*registry.store;
-    sweep(&registry.database.database, store, now, GRACE, dry_run).await
+    let now = Clock::system().now() + Duration::from_hours(30 * 24);
+    sweep_at(registry, now, dry_run).await
+}
+
+async fn sweep_at(
+    registry: &TestRegistry,
+    now: DateTime<Utc>,
+    dry_run: bool,
+) -> Result<SweepReport, SweepError> {
+    let options = SweepOptions {
+        idle_uploads: Duration::from_hours(168),
+        grace: GRACE,
+        dry_run,
+    };
+    let (database, store) = (&registry.database.database, &*registry.store);
+    sweep(database, store, registry.registry(), now, options).await
 }
 
 /// Bytes in the store that no row speaks of.
@@ -80,8 +94,7 @@ async fn what_is_recent_stays() {
     stray(&registry, b"unknown blob", true).await;
     stray(&registry, b"upload", false).await;
     let now = Clock::system().now();
-    let store: &dyn BlobStore = &*registry.store;
-    let report = sweep(&registry.database.database, store, now, GRACE, false).await;
+    let report = sweep_at(&registry, now, false).await;
     assert_eq!(report.unwrap(), SweepReport::default());
 }
 
