@@ -267,7 +267,7 @@ async fn fields_nobody_knows_are_kept() {
     let image = image.edited(|manifest| {
         manifest["org.example.unknown"] = json!({"deep": [1, "two", null]});
         manifest["layers"][0]["org.example.unknown"] = json!(true);
-        manifest["config"]["data"] = json!("e30=");
+        manifest["config"]["org.example.unknown"] = json!("e30=");
     });
 
     repository.push_manifest(&image.manifest, "v1").await;

@@ -8,7 +8,7 @@ use database::DatabaseUrl;
 use registry_token::{Algorithm, KeyLocation};
 use service::client_address::PathPrefix;
 
-use super::{Auth, Configuration, IndexPlatforms, Token, UploadPurging};
+use super::{Auth, Configuration, IndexPlatforms, Net, Token, UploadPurging};
 use crate::registry::{Rules, UrlRules};
 
 /// What the server works with.
@@ -127,6 +127,7 @@ impl Settings {
                 "name a folder: blobs are kept there",
             ));
         }
+        address(configuration.http.net, &configuration.http.addr)?;
         let database = configuration
             .database
             .url
@@ -151,6 +152,22 @@ impl Settings {
             }),
             storage_root,
         })
+    }
+}
+
+/// What cannot be an address is said before anything is opened; what is none in the end, when the
+/// server starts to listen.
+fn address(net: Net, address: &str) -> Result<(), InvalidSettings> {
+    let port = match net {
+        Net::Unix => return Ok(()),
+        Net::Tcp => address.rsplit_once(':').map(|(_, port)| port),
+    };
+    match port {
+        Some(port) if port.parse::<u16>().is_ok() => Ok(()),
+        _ => Err(invalid(
+            "http.addr",
+            format!("{address:?} is not of the form `HOST:PORT` or `:PORT`"),
+        )),
     }
 }
 

@@ -1,0 +1,299 @@
+use std::time::Duration;
+
+use service::config::{Source, load};
+
+use super::*;
+
+const MINIMAL: &str = "
+version: 0.1
+storage: {filesystem: {rootdirectory: /data}}
+auth: none
+";
+
+const TOKEN: &str = "
+version: 0.1
+storage: {filesystem: {rootdirectory: /data}}
+auth:
+  token:
+    realm: https://auth.test/token
+    service: registry
+    issuer: issuer
+    rootcertbundle: /bundle.pem
+";
+
+/// What is wrong with it, or what it means.
+fn read_with(yaml: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yml");
+    std::fs::write(&file, yaml).unwrap();
+    let source = Source::new("REGISTRY")
+        .file(&file)
+        .variables(variables.iter().copied());
+    let (configuration, _) = load::<Configuration>(&source).map_err(|error| error.to_string())?;
+    Settings::new(&configuration).map_err(|error| error.to_string())
+}
+
+fn read(yaml: &str) -> Result<Settings, String> {
+    read_with(yaml, &[])
+}
+
+fn tokens(yaml: &str) -> TokenSettings {
+    match read(yaml).unwrap().access {
+        Access::Tokens(tokens) => *tokens,
+        Access::Open => panic!("{yaml}"),
+    }
+}
+
+#[test]
+fn a_minimal_configuration_is_enough() {
+    let settings = read(MINIMAL).unwrap();
+    assert!(matches!(settings.access, Access::Open));
+    assert!(
+        matches!(&settings.database, DatabaseUrl::Sqlite(path) if path.ends_with("registry.sqlite"))
+    );
+    assert!(!settings.rules.deletion);
+    assert!(!settings.rules.read_only);
+    assert_eq!(settings.upload_age, Duration::from_hours(168));
+    assert_eq!(settings.web.location, LocationBase::Relative);
+    assert_eq!(
+        settings.purging,
+        Some(Purging {
+            age: Duration::from_hours(168),
+            interval: Duration::from_hours(24),
+            dry_run: false
+        })
+    );
+}
+
+/// distribution's own example, as far as it applies.
+#[test]
+fn a_configuration_of_distribution_is_taken() {
+    let settings = read(
+        "
+version: 0.1
+log:
+  accesslog: {disabled: true}
+  level: debug
+  formatter: json
+  fields: {service: registry}
+storage:
+  cache: {blobdescriptor: inmemory}
+  delete: {enabled: true}
+  redirect: {disable: false}
+  tag: {concurrencylimit: 8}
+  filesystem: {rootdirectory: /data, maxthreads: 100}
+  maintenance:
+    uploadpurging: {enabled: true, age: 12h, interval: 1h30m, dryrun: true}
+    readonly: {enabled: true}
+auth:
+  token:
+    autoredirect: true
+    service: registry
+    issuer: issuer
+    rootcertbundle: /bundle.pem
+    jwks: https://auth.test/jwks.json
+    signingalgorithms: [ES256, RS256]
+http:
+  addr: localhost:5000
+  prefix: /my/registry/
+  host: https://myregistry.test:5000/
+  secret: secret
+  relativeurls: false
+  draintimeout: 60s
+  headers: {X-Content-Type-Options: [nosniff]}
+  debug: {addr: localhost:5001, prometheus: {enabled: true, path: /metrics}}
+  http2: {disabled: false}
+  h2c: {enabled: false}
+health: {storagedriver: {enabled: true, interval: 5s, threshold: 2}}
+validation:
+  manifests:
+    urls: {allow: ['^https?://([^/]+\\.)*example\\.test/'], deny: ['secret']}
+    indexes: {platforms: all}
+catalog: {maxentries: 500}
+tags: {maxtags: 50}
+",
+    )
+    .unwrap();
+    assert!(settings.rules.deletion && settings.rules.read_only);
+    assert!(settings.rules.complete_indexes);
+    assert_eq!(settings.rules.layer_urls.allow.len(), 1);
+    assert_eq!(settings.web.prefix.as_str(), "/my/registry");
+    assert_eq!(
+        settings.web.location,
+        LocationBase::Fixed("https://myregistry.test:5000".to_owned())
+    );
+    assert_eq!((settings.web.max_tags, settings.web.max_entries), (50, 500));
+    assert_eq!(
+        settings.storage_check,
+        Some(StorageCheck {
+            interval: Duration::from_secs(5),
+            threshold: 2
+        })
+    );
+    let Access::Tokens(tokens) = settings.access else {
+        panic!("open");
+    };
+    assert_eq!(tokens.realm, Realm::SameHost("/auth/token".to_owned()));
+    assert_eq!(tokens.algorithms.len(), 2);
+    assert!(matches!(
+        tokens.jwks,
+        Some(registry_token::KeyLocation::JwksUrl(_))
+    ));
+}
+
+#[test]
+fn variables_override_what_is_not_there() {
+    let settings = read_with(
+        "version: 0.1\nstorage: {filesystem: {}}\n",
+        &[
+            ("REGISTRY_AUTH", "none"),
+            ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", "true"),
+            ("REGISTRY_STORAGE_MAINTENANCE_UPLOADPURGING_AGE", "1h"),
+            ("REGISTRY_HTTP_RELATIVEURLS", "false"),
+        ],
+    )
+    .unwrap();
+    assert!(settings.rules.read_only);
+    assert_eq!(settings.upload_age, Duration::from_hours(1));
+    assert_eq!(settings.web.location, LocationBase::FromRequest);
+    let settings = read_with(
+        "version: 0.1\nstorage: {filesystem: {}}\n",
+        &[
+            ("REGISTRY_AUTH_TOKEN_REALM", "http://auth.test/"),
+            ("REGISTRY_AUTH_TOKEN_SERVICE", "s"),
+            ("REGISTRY_AUTH_TOKEN_ISSUER", "i"),
+            ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", "/b"),
+            ("REGISTRY_AUTH_TOKEN_UPLOADGRACE", "30m"),
+        ],
+    );
+    let Access::Tokens(tokens) = settings.unwrap().access else {
+        panic!("open");
+    };
+    assert_eq!(tokens.upload_grace, Duration::from_mins(30));
+}
+
+#[test]
+fn tokens_are_believed_for_two_hours_of_an_upload() {
+    let tokens = tokens(TOKEN);
+    assert_eq!(tokens.upload_grace, Duration::from_hours(2));
+    assert_eq!(
+        tokens.realm,
+        Realm::Fixed("https://auth.test/token".to_owned())
+    );
+    assert_eq!(tokens.algorithms, registry_token::Algorithm::ALL);
+}
+
+#[test]
+fn nobody_is_let_in_by_omission() {
+    let error = read(&MINIMAL.replace("auth: none", "")).unwrap_err();
+    assert!(error.starts_with("auth: "), "{error}");
+    assert!(error.contains("auth: none"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused_in_a_sentence() {
+    for (key, says) in [
+        ("proxy: {remoteurl: https://registry-1.docker.io}", "mirror"),
+        ("notifications: {endpoints: []}", "notifications"),
+        ("redis: {addr: localhost}", "Redis"),
+        ("middleware: {registry: []}", "middleware"),
+        ("compatibility: {schema1: {enabled: true}}", "schema 1"),
+        ("health: {file: [{file: /tmp/down}]}", "health checks"),
+        (
+            "http: {tls: {certificate: a, key: b, letsencrypt: {email: a}}}",
+            "Let's Encrypt",
+        ),
+    ] {
+        let error = read(&format!("{MINIMAL}{key}\n")).unwrap_err();
+        assert!(error.contains(says), "{key}: {error}");
+    }
+    for (storage, says) in [
+        ("s3: {bucket: b}", "file system"),
+        ("gcs: {bucket: b}", "file system"),
+        ("inmemory: {}", "memory"),
+    ] {
+        let yaml = MINIMAL.replace("filesystem: {", &format!("{storage}, filesystem: {{"));
+        let error = read(&yaml).unwrap_err();
+        assert!(error.contains(says), "{storage}: {error}");
+    }
+    for (auth, says) in [
+        ("{htpasswd: {realm: r, path: p}}", "passwords"),
+        ("{silly: {realm: r, service: s}}", "auth: none"),
+    ] {
+        let error = read(&MINIMAL.replace("auth: none", &format!("auth: {auth}"))).unwrap_err();
+        assert!(error.contains(says), "{auth}: {error}");
+    }
+}
+
+#[test]
+fn values_that_cannot_be_followed_name_their_key() {
+    for (yaml, key) in [
+        (format!("{MINIMAL}http: {{addr: nowhere}}"), "http.addr"),
+        (format!("{MINIMAL}http: {{addr: ':70000'}}"), "http.addr"),
+        (
+            format!("{MINIMAL}http: {{prefix: registry}}"),
+            "http.prefix",
+        ),
+        (
+            format!("{MINIMAL}http: {{host: registry.test}}"),
+            "http.host",
+        ),
+        (
+            format!("{MINIMAL}http: {{headers: {{'a b': [x]}}}}"),
+            "http.headers",
+        ),
+        (
+            format!("{MINIMAL}http: {{idletimeout: 0s}}"),
+            "http.idletimeout",
+        ),
+        (
+            format!("{MINIMAL}catalog: {{maxentries: 0}}"),
+            "catalog.maxentries",
+        ),
+        (format!("{MINIMAL}tags: {{maxtags: 0}}"), "tags.maxtags"),
+        (
+            format!("{MINIMAL}database: {{connections: 0}}"),
+            "database.connections",
+        ),
+        (
+            format!("{MINIMAL}validation: {{manifests: {{urls: {{allow: ['(']}}}}}}"),
+            "validation.manifests.urls.allow",
+        ),
+        (
+            format!("{MINIMAL}validation: {{manifests: {{indexes: {{platforms: list}}}}}}"),
+            "validation.manifests.indexes.platforms",
+        ),
+        (
+            MINIMAL.replace("/data", "''"),
+            "storage.filesystem.rootdirectory",
+        ),
+        (
+            TOKEN.replace("    rootcertbundle: /bundle.pem\n", ""),
+            "auth.token",
+        ),
+        (
+            TOKEN.replace("    realm: https://auth.test/token\n", ""),
+            "auth.token.realm",
+        ),
+        (
+            TOKEN.replace("https://auth", "ftp://auth"),
+            "auth.token.realm",
+        ),
+        (
+            TOKEN.replace("service: registry", "service: ''"),
+            "auth.token.service",
+        ),
+        (
+            TOKEN.replace("issuer: issuer", "issuer: ''"),
+            "auth.token.issuer",
+        ),
+        (
+            format!("{TOKEN}    signingalgorithms: [HS256]\n"),
+            "auth.token.signingalgorithms",
+        ),
+        (format!("{TOKEN}    jwks: 'http://['\n"), "auth.token.jwks"),
+    ] {
+        let error = read(&yaml).unwrap_err();
+        assert!(error.starts_with(&format!("{key}: ")), "{key}: {error}");
+    }
+}
