@@ -49,12 +49,13 @@ pub async fn reserve(
     due_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    // DO UPDATE, though nothing changes: it locks the row, and waits for a collector that has it.
+    // DO UPDATE, though nothing changes: it locks the row, and waits for a collector that has it. The
+    // size of a blob that is known stays: this one's bytes may turn out to be something else.
     let (id,): (i64,) = sql!(
         tx,
         fetch_one(i64,),
         "INSERT INTO blobs (digest, size, created_at) VALUES ($1, $2, $3)
-         ON CONFLICT (digest) DO UPDATE SET size = excluded.size
+         ON CONFLICT (digest) DO UPDATE SET size = blobs.size
          RETURNING id",
         digest.as_str(),
         size.cast_signed(),
@@ -72,17 +73,27 @@ pub async fn reserve(
     Ok(())
 }
 
-/// Shows a reserved blob in a repository. False if the reservation is gone, because it was left
-/// alone until its review: then nothing was changed, and the bytes must be stored again.
+/// Shows a reserved blob, whose bytes are stored now, in a repository. False if the reservation is
+/// gone, because it was left alone until its review: then nothing was changed, and the bytes must be
+/// stored again.
 pub async fn link(
     tx: &mut Tx,
     repository: RepositoryId,
     digest: &Digest,
+    size: u64,
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     let Some(id) = lock(tx, digest).await? else {
         return Ok(false);
     };
+    // The first reservation may have been for bytes that had another digest in the end.
+    sql!(
+        &mut *tx,
+        execute,
+        "UPDATE blobs SET size = $2 WHERE id = $1 AND size <> $2",
+        id,
+        size.cast_signed()
+    )?;
     insert_link(tx, repository, id, now).await?;
     Ok(true)
 }

@@ -73,7 +73,7 @@ async fn push_blob(tx: &mut Tx, repository: RepositoryId, content: &str) {
         .await
         .unwrap();
     assert!(
-        blobs::link(tx, repository, &digest, minute(0))
+        blobs::link(tx, repository, &digest, content.len() as u64, minute(0))
             .await
             .unwrap()
     );

@@ -337,7 +337,7 @@ impl Registry {
                 return Err(Error::UploadBusy);
             }
             let repository = repositories::ensure(tx, &key.repository, now).await?;
-            if blobs::link(tx, repository, digest, now).await? {
+            if blobs::link(tx, repository, digest, progress.offset, now).await? {
                 Ok(())
             } else {
                 Err(Error::Internal("the reservation of a blob is gone".into()))

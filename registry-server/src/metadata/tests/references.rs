@@ -352,7 +352,7 @@ async fn a_reservation_waits_for_a_deletion_under_way() {
     let found = blobs::find_linked(&mut tx, &name("a"), &digest("x")).await;
     assert_eq!(found.unwrap(), None);
     assert!(
-        blobs::link(&mut tx, id, &digest("x"), minute(1))
+        blobs::link(&mut tx, id, &digest("x"), 1, minute(1))
             .await
             .unwrap()
     );
