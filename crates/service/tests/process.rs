@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, http::StatusCode};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 use service::request::HandlerName;
 use service::server::{Address, Listener, Server, ServerOptions};
@@ -77,6 +77,9 @@ fn child() {
             level.set(Level::Debug);
             tracing::debug!("reloaded");
         });
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = Some(256);
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
         let options = ServerOptions {
             workers: Some(1),
             ..ServerOptions::default()
@@ -84,6 +87,7 @@ fn child() {
         let address = Address::Tcp("127.0.0.1:0".to_owned());
         let listener = Listener::new("main", address, routes);
         let server = Server::bind(options, vec![listener]).unwrap();
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum);
         println!("address={}", server.bound()[0].address);
         server.run(&shutdown).await.unwrap();
     });

@@ -113,6 +113,7 @@ impl fmt::Debug for Server {
 impl Server {
     /// Opens all sockets. From here on clients can connect; they are answered once the server runs.
     pub fn bind(options: ServerOptions, listeners: Vec<Listener>) -> Result<Self, StartError> {
+        raise_file_limit();
         let mut server = Self {
             options,
             listeners: Vec::new(),
@@ -249,6 +250,22 @@ fn start(
         (Socket::Tcp(socket), None) => server.listen(socket)?,
     };
     Ok(server.run())
+}
+
+/// Raises the soft limit of open files to the hard one. The soft one is 1024 on most systems, for
+/// the sake of programs that use `select`; a registry has a connection and a file per download.
+/// Go programs, distribution among them, do the same.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// For paths that no route of the application knows.

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
@@ -177,10 +178,14 @@ where
                     record: Some(record),
                 }))
             }
+            // From a middleware further in; handlers' errors are answers already.
             Ok(Err(error)) => {
-                let status = error.as_response_error().status_code();
-                record.status = status;
-                Err(error)
+                let mut response = error.error_response();
+                response
+                    .headers_mut()
+                    .insert(request_id::HEADER, id.header_value());
+                record.status = response.status();
+                Err(InternalError::from_response(error, response).into())
             }
             Err(()) => {
                 record.status = StatusCode::INTERNAL_SERVER_ERROR;

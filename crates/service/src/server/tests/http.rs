@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 async fn every_answer_has_a_request_id() {
     let server = run_one(options());
     let mut ids = std::collections::HashSet::new();
-    for path in ["/who", "/who", "/nothing", "/panic"] {
+    for path in ["/who", "/who", "/nothing", "/panic", "/fails"] {
         let response = reqwest::get(server.url(path)).await.unwrap();
         let id = response.headers()["x-request-id"]
             .to_str()
@@ -317,7 +317,7 @@ async fn requests_are_counted_by_handler_method_and_code() {
         ..options()
     });
     let client = reqwest::Client::new();
-    for path in ["/who", "/who", "/nothing", "/panic"] {
+    for path in ["/who", "/who", "/nothing", "/panic", "/fails"] {
         let response = client.get(server.url(path)).send().await.unwrap();
         response.bytes().await.unwrap();
     }
@@ -342,6 +342,7 @@ async fn requests_are_counted_by_handler_method_and_code() {
         format!("registry_http_request_duration_seconds_bucket{{le=\"10.0\",{who}}} 2"),
         "registry_http_requests_total{handler=\"other\",method=\"get\",code=\"404\"} 1".to_owned(),
         "registry_http_requests_total{handler=\"other\",method=\"get\",code=\"500\"} 1".to_owned(),
+        "registry_http_requests_total{handler=\"other\",method=\"get\",code=\"403\"} 1".to_owned(),
         format!("registry_http_request_size_bytes_sum{{{echo}}} 2000.0"),
         format!("registry_http_response_size_bytes_sum{{{echo}}} 2000.0"),
         format!("registry_http_response_size_bytes_bucket{{le=\"1024.0\",{echo}}} 0"),

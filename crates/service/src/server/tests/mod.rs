@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use actix_web::HttpResponse;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::ServiceConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -94,6 +96,11 @@ fn routes(config: &mut ServiceConfig) {
                 .app_data(HandlerName("who"))
                 .route(web::get().to(describe_request)),
         )
+        .service(
+            web::resource("/fails")
+                .wrap(from_fn(failing_middleware))
+                .route(web::get().to(describe_request)),
+        )
         .route("/panic", web::to(panicking))
         .route("/panic-in-body", web::to(panicking_body))
         .route("/slow", web::to(slow))
@@ -114,6 +121,13 @@ async fn describe_request(
         .map_or_else(String::new, |ip| ip.to_string());
     let url = context.origin(&request).url("/here").unwrap_or_default();
     HttpResponse::Ok().body(format!("{client} {url}"))
+}
+
+async fn failing_middleware(
+    _: ServiceRequest,
+    _: Next<impl actix_web::body::MessageBody>,
+) -> Result<ServiceResponse, actix_web::Error> {
+    Err(actix_web::error::ErrorForbidden("not for you"))
 }
 
 async fn panicking() -> HttpResponse {
