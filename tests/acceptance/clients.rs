@@ -34,7 +34,16 @@ however_it_runs! {
     docker_anonymous => docker_pulls_public_images_without_a_login;
     skopeo => skopeo_copies_images_of_many_platforms;
     podman => podman_logs_in_pushes_and_pulls;
-    heavy_docker => docker_moves_a_gigabyte;
+}
+
+#[tokio::test]
+async fn heavy_a_gigabyte_all_in_one() {
+    docker_moves_a_gigabyte(&Portcullis::up().await);
+}
+
+#[tokio::test]
+async fn heavy_a_gigabyte_apart_on_postgres() {
+    docker_moves_a_gigabyte(&Portcullis::apart(Databases::Postgres).await);
 }
 
 fn docker_logs_in_pushes_and_pulls(portcullis: &Portcullis) {
@@ -44,7 +53,7 @@ fn docker_logs_in_pushes_and_pulls(portcullis: &Portcullis) {
     docker
         .login(&host, "admin", "wrong")
         .expect_failure()
-        .expect_says(["401"]);
+        .expect_says(["unauthorized"]);
     docker
         .login(&host, "admin", ADMIN_PASSWORD)
         .expect_success()

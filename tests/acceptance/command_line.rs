@@ -67,10 +67,10 @@ fn completions_for_every_shell() {
 
 #[test]
 fn what_is_no_command_is_refused_with_the_nearest() {
-    portcullis(&["uq"])
+    portcullis(&["regstry"])
         .run()
         .expect_code(2)
-        .expect_says(["'up'"]);
+        .expect_says(["'registry'"]);
     portcullis(&["auth", "usr"])
         .run()
         .expect_code(2)
@@ -99,11 +99,11 @@ async fn users_are_managed() {
     .run()
     .expect_success()
     .json();
-    assert_eq!(created["name"], "alice");
+    assert_eq!(created["username"], "alice");
     let again = run(&["auth", "user", "create", "alice", "--password-stdin"])
         .input("a long enough password\n")
         .run();
-    again.expect_code(1).expect_says(["alice", "exists"]);
+    again.expect_code(1).expect_says(["alice", "taken"]);
 
     let list = run(&["auth", "user", "list", "--output", "json"])
         .run()
@@ -113,7 +113,7 @@ async fn users_are_managed() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|u| u["name"].clone())
+        .map(|u| u["username"].clone())
         .collect();
     assert_eq!(names, [json!("admin"), json!("alice")]);
     assert!(!list.stdout.contains("argon2"), "{list}");

@@ -1,5 +1,8 @@
 //! Manifests: pushed, pulled, tagged, refused, deleted.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use acceptance::content::{empty_blob, media, sha512, unique};
 use acceptance::{Answer, Blob, Image, Manifest, Portcullis, Repository};
 use futures_util::future::join_all;
@@ -264,15 +267,26 @@ async fn an_artifact_of_the_empty_blob() {
 #[tokio::test]
 async fn fields_nobody_knows_are_kept() {
     let (_portcullis, repository, image) = prepared().await;
+    let config = image.config.bytes.clone();
     let image = image.edited(|manifest| {
         manifest["org.example.unknown"] = json!({"deep": [1, "two", null]});
         manifest["layers"][0]["org.example.unknown"] = json!(true);
-        manifest["config"]["org.example.unknown"] = json!("e30=");
+        manifest["config"]["data"] = json!(BASE64_STANDARD.encode(&config));
     });
 
     repository.push_manifest(&image.manifest, "v1").await;
 
     expect_pullable(&repository, &image.manifest, "v1").await;
+}
+
+#[tokio::test]
+async fn data_that_is_not_what_its_digest_says_is_refused() {
+    let (_portcullis, repository, image) = prepared().await;
+    let image = image.edited(|manifest| manifest["config"]["data"] = json!("e30="));
+
+    let answer = repository.put_manifest(&image.manifest, "v1").await;
+
+    answer.expect_error(400, "MANIFEST_INVALID");
 }
 
 #[tokio::test]

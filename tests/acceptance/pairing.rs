@@ -209,43 +209,64 @@ async fn algorithms_that_prove_nothing_are_refused() {
 #[tokio::test]
 async fn an_upload_outlives_the_token_that_opened_it() {
     let issuer = ForeignIssuer::new();
-    let registry = registry_of_gitlab(&issuer).await;
+    let mut registry = registry_of_gitlab(&issuer).await;
     let mut of_alice = claims(ISSUER, SERVICE, &push_access("group/app"));
     of_alice["sub"] = json!("alice");
-    let open = registry.with_token(&issuer.gitlab_token(&of_alice));
-    let mut upload = open.repository("group/app").start_upload().await;
-    let location = upload.location.clone();
+    let token = issuer.gitlab_token(&of_alice);
+    let at_first = registry.with_token(&token).repository("group/app");
+    let mut upload = at_first.start_upload().await;
     upload.append("first, ").await.expect(202);
+    let path = upload.location.clone();
 
-    // The same token an hour later: long expired, as after a layer of many gigabytes.
-    of_alice["exp"] = json!(now() - 600);
-    of_alice["nbf"] = json!(now() - 900);
-    of_alice["iat"] = json!(now() - 900);
-    let expired = issuer.gitlab_token(&of_alice);
-    let late = registry.with_token(&expired).repository("group/app");
-    let mut upload = Upload::resume(&late, &location);
+    // A layer of many gigabytes later, the token of five minutes is long expired.
+    registry.start_again_later("1h").await;
+    let late = registry.with_token(&token).repository("group/app");
+    let mut upload = Upload::resume(&late, &path);
     upload.append("second").await.expect(202);
 
-    // It opens this upload and nothing else.
-    late.post("blobs/uploads/")
-        .send()
-        .await
-        .expect_error(401, "UNAUTHORIZED");
-    late.get("tags/list")
-        .send()
-        .await
-        .expect_error(401, "UNAUTHORIZED");
-    let mut of_bob = of_alice.clone();
-    of_bob["sub"] = json!("bob");
+    // It opens this upload and nothing else, and to nobody else.
+    let another = late.post("blobs/uploads/").send().await;
+    another.expect_error(401, "UNAUTHORIZED");
+    let read = late.get("tags/list").send().await;
+    read.expect_error(401, "UNAUTHORIZED");
+    of_alice["sub"] = json!("mallory");
     let stranger = registry
-        .with_token(&issuer.gitlab_token(&of_bob))
+        .with_token(&issuer.gitlab_token(&of_alice))
         .repository("group/app");
-    let answer = Upload::resume(&stranger, &location).append("third").await;
+    let answer = Upload::resume(&stranger, &path).append("third").await;
     answer.expect_error(401, "UNAUTHORIZED");
 
     let blob = Blob::new("first, second");
     upload.finish(&blob.digest).await.expect(201);
-    open.repository("group/app").expect_blob(&blob).await;
+
+    // Nor for ever.
+    registry.start_again_later("4h").await;
+    let too_late = registry.with_token(&token).repository("group/app");
+    let answer = Upload::resume(&too_late, &path).append("fourth").await;
+    answer.expect_error(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_token_that_expired_before_an_upload_began_does_not_open_it() {
+    let issuer = ForeignIssuer::new();
+    let registry = registry_of_gitlab(&issuer).await;
+    let mut claims = claims(ISSUER, SERVICE, &push_access("group/app"));
+    let good = issuer.gitlab_token(&claims);
+    let upload = registry
+        .with_token(&good)
+        .repository("group/app")
+        .start_upload()
+        .await;
+    claims["exp"] = json!(now() - 600);
+    claims["nbf"] = json!(now() - 900);
+
+    let expired = issuer.gitlab_token(&claims);
+    let late = registry.with_token(&expired).repository("group/app");
+    let answer = Upload::resume(&late, &upload.location)
+        .append("bytes")
+        .await;
+
+    answer.expect_error(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn more_than_the_greatest_page_is_as_much_as_there_can_be() {
 async fn what_is_no_number_of_tags_is_refused() {
     let (_portcullis, repository) = tagged(&["a"]).await;
 
-    for n in ["-1", "x", "1.5", "99999999999999999999999"] {
+    for n in ["-1", "x", "1.5", ""] {
         let path = format!("tags/list?n={n}");
         let answer = repository.get(&path).send().await;
         answer.expect_error(400, "PAGINATION_NUMBER_INVALID");

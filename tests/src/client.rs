@@ -225,7 +225,10 @@ impl Repository {
     }
 
     pub async fn get_manifest(&self, reference: &str) -> Answer {
-        self.get(&format!("manifests/{reference}")).send().await
+        self.get(&format!("manifests/{reference}"))
+            .header("accept", media::ALL_MANIFESTS)
+            .send()
+            .await
     }
 
     pub async fn delete_manifest(&self, reference: &str) -> Answer {

@@ -19,6 +19,11 @@ pub mod media {
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     pub const DOCKER_FOREIGN_LAYER: &str =
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    /// What clients of today accept.
+    pub const ALL_MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
+         application/vnd.oci.image.index.v1+json, \
+         application/vnd.docker.distribution.manifest.v2+json, \
+         application/vnd.docker.distribution.manifest.list.v2+json";
     pub const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 }
 

@@ -72,6 +72,16 @@ impl Invocation {
         self
     }
 
+    /// The same, at a time that is this much later: `10m`, `9d`.
+    #[must_use]
+    pub fn later(mut self, offset: &str) -> Self {
+        let program = std::mem::replace(&mut self.program, "faketime".into());
+        let arguments = ["-f".into(), format!("+{offset}").into(), program];
+        self.arguments.splice(0..0, arguments);
+        // What waits must not wait longer.
+        self.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// The command, for who wants to start it and go on.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);

@@ -307,7 +307,7 @@ impl Portcullis {
 #[derive(Debug)]
 pub struct LoneRegistry {
     process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl LoneRegistry {
@@ -335,18 +335,26 @@ impl LoneRegistry {
         });
         let file = folder.path().join("registry.yml");
         std::fs::write(&file, configuration).unwrap();
-        let process = Process::start(Launch {
+        let process = Process::start(Self::launch(folder.path())).await;
+        Self { process, folder }
+    }
+
+    fn launch(folder: &Path) -> Launch {
+        Launch {
             invocation: Invocation::portcullis()
                 .args(["registry", "serve"])
-                .arg(file),
-            log: folder.path().join("registry.log"),
+                .arg(folder.join("registry.yml")),
+            log: folder.join("registry.log"),
             ready: Ready::Announced,
-        })
-        .await;
-        Self {
-            process,
-            _folder: folder,
         }
+    }
+
+    /// Starts it again, on the data it left, in a future that begins this much later.
+    pub async fn start_again_later(&mut self, offset: &str) {
+        self.process.stop().await;
+        let mut launch = Self::launch(self.folder.path());
+        launch.invocation = launch.invocation.later(offset);
+        self.process.start_again(launch).await;
     }
 
     pub fn origin(&self) -> &Url {

@@ -154,6 +154,8 @@ impl Skopeo {
         self.command([
             "copy",
             "--all",
+            // Layers are not to be compressed on their way.
+            "--preserve-digests",
             "--src-tls-verify=false",
             "--dest-tls-verify=false",
         ])
