@@ -134,7 +134,14 @@ fn filter(level: Level) -> Targets {
         Level::Error => LevelFilter::ERROR,
         Level::Warn | Level::Info | Level::Debug => LevelFilter::WARN,
     };
+    // A client that speaks TLS to a port without it, as every registry client does first, is no
+    // error of ours.
+    let malformed_requests = match level {
+        Level::Trace => LevelFilter::DEBUG,
+        Level::Error | Level::Warn | Level::Info | Level::Debug => LevelFilter::OFF,
+    };
     Targets::new()
         .with_default(own)
         .with_targets(QUIET.map(|target| (target, libraries)))
+        .with_target("actix_http::h1", malformed_requests)
 }
