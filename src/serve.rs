@@ -90,11 +90,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     .tls(tls)
     .h2c(http.h2c.enabled)
     .access_log(!log.accesslog.disabled);
-    let debug = http.debug.addr.as_ref().map(|address| {
-        let prometheus = &http.debug.prometheus;
-        let path = prometheus.enabled.then_some(prometheus.path.as_str());
-        host.debug_listener(Address::Tcp(address.clone()), &health, path)
-    });
+    let debug = host.registry_debug_listener(&http.debug, &health);
     let options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
@@ -200,6 +196,18 @@ impl Host {
 
     pub fn watch(&self, checks: Vec<Check>) -> Health {
         Health::start(checks, &self.shutdown)
+    }
+
+    /// The listener for operators that a registry's configuration asks for.
+    pub fn registry_debug_listener(
+        &self,
+        debug: &registry_server::config::Debug,
+        health: &Health,
+    ) -> Option<Listener> {
+        let address = debug.addr.clone()?;
+        let prometheus = &debug.prometheus;
+        let path = prometheus.enabled.then_some(prometheus.path.as_str());
+        Some(self.debug_listener(Address::Tcp(address), health, path))
     }
 
     /// The listener for operators: `/debug/health`, and metrics if they are switched on.

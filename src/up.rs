@@ -44,21 +44,19 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
         registry_routes(config);
         auth_routes(config);
     };
-    let listeners = addresses(&options.listen)?
-        .into_iter()
-        .map(|address| {
-            Listener::new("up", Address::Tcp(address.to_string()), routes.clone())
-                .access_log(!log.accesslog.disabled)
-        })
-        .collect();
+    let listeners = addresses(&options.listen)?.into_iter().map(|address| {
+        Listener::new("up", Address::Tcp(address.to_string()), routes.clone())
+            .access_log(!log.accesslog.disabled)
+    });
     let http = &configuration.http;
+    let debug = host.registry_debug_listener(&http.debug, &health);
     let server_options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
         ..ServerOptions::default()
     };
-    let server = Server::bind(server_options, listeners)?;
+    let server = Server::bind(server_options, listeners.chain(debug).collect())?;
     greet(&options.listen, &server)?;
     server.run(&host.shutdown).await?;
     auth.close().await;
