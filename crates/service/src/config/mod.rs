@@ -136,15 +136,18 @@ pub fn load<T: DeserializeOwned>(source: &Source) -> Result<(T, Vec<Warning>), C
         };
         let missing = failure.is_missing_key();
         let problem = failure.into_problem();
-        // A required key may be missing only because its wrong value was left out.
-        let consequence = skipped.contains(&problem.key)
-            || (missing && problems.iter().any(|known| known.key == problem.key));
-        let key = problem.key.clone();
-        if !consequence {
+        // serde stops at the first problem. Leave the wrong value out, or the section that lacks
+        // a key, and look for the next one.
+        let left_out = if missing {
+            section_of(&problem.key).to_owned()
+        } else {
+            problem.key.clone()
+        };
+        // A key may be missing only because its wrong value was left out.
+        if !skipped.contains(&problem.key) && !problems.contains(&problem) {
             problems.push(problem);
         }
-        // serde stops at the first wrong value. Leave it out and look for the next one.
-        if missing || problems.len() >= MAX_PROBLEMS || key.is_empty() || !skipped.insert(key) {
+        if problems.len() >= MAX_PROBLEMS || left_out.is_empty() || !skipped.insert(left_out) {
             break;
         }
     }
@@ -154,6 +157,11 @@ pub fn load<T: DeserializeOwned>(source: &Source) -> Result<(T, Vec<Warning>), C
         Origin::Nowhere => (2, 0, 0),
     });
     Err(ConfigError::Invalid(problems))
+}
+
+/// The path without its last key; empty for a key of the root.
+fn section_of(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(section, _)| section)
 }
 
 fn read(path: &Path) -> Result<Rc<Node>, ConfigError> {

@@ -181,6 +181,23 @@ from -2147483648 to 2147483647, found `all`"
 }
 
 #[test]
+fn a_missing_key_does_not_hide_what_comes_after_it() {
+    assert_eq!(
+        refuse(
+            "http: {tls: {key: k}}\nproxies: [{ttl: 1h}, {host: b, ttl: 5}]\nredis: {}\n",
+            &[("REGISTRY_CATALOG_MAXENTRIES", "all")]
+        ),
+        "config.yml:1:13: http.tls.certificate: required, but not set (the variable is \
+         REGISTRY_HTTP_TLS_CERTIFICATE)
+config.yml:2:11: proxies.0.host: required, but not set (the variable is REGISTRY_PROXIES_0_HOST)
+config.yml:2:37: proxies.1.ttl: `5` has no unit; write 5s, 5m or 5h
+config.yml:3:8: redis: there is no cache to put there
+environment variable REGISTRY_CATALOG_MAXENTRIES: catalog.maxentries: expected a whole number \
+from -2147483648 to 2147483647, found `all`"
+    );
+}
+
+#[test]
 fn a_bad_value_of_a_required_key_is_one_problem() {
     assert_eq!(
         refuse("http: {tls: {certificate: [], key: k}}\n", &[]),
