@@ -3,6 +3,7 @@
 mod accounts;
 mod cli;
 mod failure;
+mod memory;
 mod output;
 mod password;
 mod registry;
@@ -15,11 +16,6 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Auth, Cli, Command, Registry};
 use crate::failure::Failure;
-
-/// Servers allocate small and often, on many threads; this is faster at it than the system's, and
-/// gives memory back sooner.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -14,7 +14,7 @@ use service::shutdown::{Reload, Shutdown, listen_to_signals};
 use service::telemetry::{self, Format, Level};
 
 use crate::failure::Failure;
-use crate::output;
+use crate::{memory, output};
 
 /// Where `registry serve` looks when no file is named, as distribution's images do.
 const REGISTRY_FILES: [&str; 2] = [
@@ -186,6 +186,7 @@ impl Host {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
+        tokio::spawn(memory::give_back());
         let shutdown = Shutdown::new();
         listen_to_signals(&shutdown, &Reload::new())?;
         Ok(Self {
