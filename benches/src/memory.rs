@@ -11,6 +11,9 @@ use crate::report::{Case, Report, Sample};
 use crate::servers::{self, REPOSITORY, Server};
 use crate::{Extent, Result, machine};
 
+/// After its start, before a server counts as idle.
+const REST: Duration = Duration::from_secs(10);
+
 pub async fn measure(
     program: &Path,
     folder: &Path,
@@ -18,7 +21,7 @@ pub async fn measure(
     report: &mut Report,
 ) -> Result<()> {
     let server = servers::portcullis(program, folder.join("memory")).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(REST).await;
     let idle = machine::memory(server.id())?.resident;
     report.add(Case::IdleMemory, server.name, Sample::alone(idle));
 

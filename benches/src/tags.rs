@@ -13,7 +13,7 @@ use crate::{Extent, Result, say};
 const PAGE: usize = 1000;
 
 /// Tags that one `PUT` makes, by `?tag=` parameters.
-const TAGS_PER_PUT: usize = 10;
+const TAGS_PER_PUT: usize = 50;
 
 /// Puts in flight at a time.
 const WRITERS: usize = 8;
