@@ -141,12 +141,11 @@ struct Accounts {
 
 impl Accounts {
     async fn open(which: &cli::Accounts) -> Result<Self, Failure> {
-        let settings = match &which.config {
-            Some(file) => Settings::load(Some(file)).map_err(Failure::usage)?.0,
-            None => {
-                up::require_served(&which.data.data_dir)?;
-                up::auth_settings(&which.data.data_dir)?.0
-            }
+        let settings = if let Some(file) = &which.config {
+            Settings::load(Some(file)).map_err(Failure::usage)?.0
+        } else {
+            up::require_served(&which.data.data_dir)?;
+            up::auth_settings(&which.data.data_dir)?.0
         };
         Ok(Self {
             database: auth_server::open_database(&settings).await?,

@@ -16,12 +16,11 @@ pub async fn sweep(
     dry_run: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    let source = match file {
-        Some(_) => serve::registry_source(file),
-        None => {
-            up::require_served(folder)?;
-            up::registry_source(folder, &up::auth_settings(folder)?.0)
-        }
+    let source = if file.is_some() {
+        serve::registry_source(file)
+    } else {
+        up::require_served(folder)?;
+        up::registry_source(folder, &up::auth_settings(folder)?.0)
     };
     let (_, settings, _) = serve::registry_settings(source)?;
     let clock = registry_server::Clock::system();

@@ -170,6 +170,10 @@ mod tests {
         })
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is compared with what `parsed` returns"
+    )]
     fn is(endpoint: Endpoint, name: &str, target: &str) -> Parsed {
         Some((endpoint, name.to_owned(), target.to_owned()))
     }

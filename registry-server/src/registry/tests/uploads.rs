@@ -138,7 +138,7 @@ async fn a_blob_may_be_named_by_another_algorithm_than_was_announced() {
     let registry = TestRegistry::new().await;
     let id = open(&registry).await;
     let digest = Digest::of(Algorithm::Sha512, b"hello");
-    complete(&registry, id, body(&["hel", "lo"]), &digest)
+    complete(&registry, id, body(&["he", "llo"]), &digest)
         .await
         .unwrap();
     assert!(stored(&registry, &digest).await);
@@ -158,9 +158,9 @@ async fn of_two_writers_the_later_one_is_turned_away() {
         registry.registry().append_to_upload(proof, id, None, slow)
     };
     let others = async {
-        sender.send(Bytes::from("hel")).await.unwrap();
+        sender.send(Bytes::from("he")).await.unwrap();
         // The first holds its lease as soon as it takes bytes.
-        sender.send(Bytes::from("lo")).await.unwrap();
+        sender.send(Bytes::from("llo")).await.unwrap();
         let result = append(&registry, id, body(&["x"])).await;
         assert!(matches!(result, Err(Error::UploadBusy)), "{result:?}");
         let result = offset(&registry, id).await;
