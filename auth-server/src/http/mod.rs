@@ -9,6 +9,8 @@ mod authorize;
 pub mod basic;
 mod body;
 mod error;
+#[cfg(test)]
+mod fuzz_seeds;
 mod keys;
 pub mod parameters;
 pub(crate) mod routes;
