@@ -196,3 +196,127 @@ fn key_origins(tokens: &TokenSettings) -> Vec<KeyOrigin> {
     });
     bundle.chain(jwks).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+    use actix_web::{App, test};
+    use service::config::{Source, load};
+
+    use super::*;
+    use crate::config::Configuration;
+    use crate::metadata::uploads::Lease;
+
+    fn settings(folder: &std::path::Path, variables: &[(&str, &str)]) -> Settings {
+        let root = folder.to_str().unwrap();
+        let usual = [
+            ("REGISTRY_VERSION", "0.1"),
+            ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", root),
+        ];
+        let variables = usual.iter().chain(variables).copied();
+        let source = Source::new("REGISTRY").variables(variables);
+        let (configuration, _) = load::<Configuration>(&source).unwrap();
+        Settings::new(&configuration).unwrap()
+    }
+
+    async fn open(folder: &std::path::Path) -> Application {
+        let settings = settings(folder, &[("REGISTRY_AUTH", "none")]);
+        Application::build(settings, Clock::system()).await.unwrap()
+    }
+
+    #[actix_web::test]
+    async fn an_open_registry_lets_everybody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let application = open(folder.path()).await;
+        let app = test::init_service(App::new().configure(application.configure())).await;
+        for path in ["/v2", "/v2/", "/v2/_catalog"] {
+            let request = test::TestRequest::with_uri(path).to_request();
+            let answer = test::call_service(&app, request).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        }
+        assert_eq!(application.health().len(), 2);
+        let report = application.sweep(None, false).await.unwrap();
+        assert_eq!(report, jobs::SweepReport::default());
+        application.close().await;
+    }
+
+    #[actix_web::test]
+    async fn a_prefix_moves_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(
+            folder.path(),
+            &[
+                ("REGISTRY_AUTH", "none"),
+                ("REGISTRY_HTTP_PREFIX", "/deep/er/"),
+            ],
+        );
+        let application = Application::build(settings, Clock::system()).await.unwrap();
+        let app = test::init_service(App::new().configure(application.configure())).await;
+        let post = test::TestRequest::post().uri("/deep/er/v2/a/blobs/uploads/");
+        let answer = test::call_service(&app, post.to_request()).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let location = answer.headers().get("location").unwrap().to_str().unwrap();
+        assert!(
+            location.starts_with("/deep/er/v2/a/blobs/uploads/"),
+            "{location}"
+        );
+        let status = test::TestRequest::with_uri(location).to_request();
+        let answer = test::call_service(&app, status).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        let outside = test::TestRequest::with_uri("/v2/").to_request();
+        let answer = test::call_service(&app, outside).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    }
+
+    /// A process that dies holds leases; the one that follows must not wait for them to run out.
+    #[actix_web::test]
+    async fn a_restart_takes_back_the_leases_of_the_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let application = open(folder.path()).await;
+        let clock = &application.state.clock;
+        let key = crate::blob_store::UploadKey {
+            repository: "a".parse().unwrap(),
+            id: clock.unguessable_id(),
+        };
+        let acquire = async |application: &Application| {
+            let mut tx = application.database.begin().await.unwrap();
+            let (now, writer) = (clock.now(), clock.unguessable_id());
+            let until = now + chrono::TimeDelta::seconds(30);
+            let lease = metadata::uploads::acquire(&mut tx, &key, writer, until, now).await;
+            tx.commit().await.unwrap();
+            lease.unwrap()
+        };
+        let mut tx = application.database.begin().await.unwrap();
+        let algorithm = crate::oci::Algorithm::Sha256;
+        metadata::uploads::create(&mut tx, &key, None, algorithm, clock.now())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        assert!(matches!(acquire(&application).await, Lease::Held(_)));
+        assert_eq!(acquire(&application).await, Lease::Busy);
+        application.close().await;
+
+        let restarted = open(folder.path()).await;
+        assert!(matches!(acquire(&restarted).await, Lease::Held(_)));
+    }
+
+    #[actix_web::test]
+    async fn missing_keys_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(
+            folder.path(),
+            &[
+                ("REGISTRY_AUTH_TOKEN_REALM", "http://auth.test/"),
+                ("REGISTRY_AUTH_TOKEN_SERVICE", "s"),
+                ("REGISTRY_AUTH_TOKEN_ISSUER", "i"),
+                ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", "/missing/bundle.pem"),
+            ],
+        );
+        let error = Application::build(settings, Clock::system())
+            .await
+            .unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("/missing/bundle.pem"), "{error}");
+        assert!(error.contains("auth.token.rootcertbundle"), "{error}");
+    }
+}

@@ -76,3 +76,69 @@ impl MessageBody for Absent {
         Poll::Ready(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest as _;
+    use actix_web::test::TestRequest;
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+
+    async fn incoming(
+        items: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
+        patience: Duration,
+    ) -> Incoming {
+        let request = TestRequest::default().to_http_request();
+        let items: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(items);
+        let mut payload = actix_web::dev::Payload::Stream { payload: items };
+        let payload = Payload::from_request(&request, &mut payload).await.unwrap();
+        Incoming::new(payload, patience)
+    }
+
+    #[actix_web::test]
+    async fn whoever_pauses_too_long_is_given_up() {
+        let patience = Duration::from_millis(50);
+        let items = stream::iter([Ok(Bytes::from("he"))]).chain(stream::pending());
+        let mut incoming = incoming(items, patience).await;
+        assert_eq!(incoming.next().await, Some(Ok(Bytes::from("he"))));
+        let since = Instant::now();
+        assert_eq!(incoming.next().await, Some(Err(Interrupted::TooSlow)));
+        assert!(since.elapsed() >= patience);
+    }
+
+    #[actix_web::test]
+    async fn each_piece_buys_time() {
+        let items = stream::unfold(0, |count| async move {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            (count < 5).then(|| (Ok(Bytes::from("x")), count + 1))
+        });
+        let mut incoming = incoming(items, Duration::from_millis(120)).await;
+        let mut pieces = 0;
+        while let Some(piece) = incoming.next().await {
+            piece.unwrap();
+            pieces += 1;
+        }
+        assert_eq!(pieces, 5);
+    }
+
+    #[actix_web::test]
+    async fn a_vanished_client_and_a_garbled_body_are_told_apart() {
+        for (error, expected) in [
+            (PayloadError::Incomplete(None), Interrupted::Disconnected),
+            (PayloadError::EncodingCorrupted, Interrupted::Malformed),
+        ] {
+            let items = stream::iter([Err(error)]);
+            let mut incoming = incoming(items, Duration::from_secs(5)).await;
+            assert_eq!(incoming.next().await, Some(Err(expected)));
+        }
+    }
+
+    #[test]
+    fn an_answer_to_head_has_a_length_and_no_bytes() {
+        assert_eq!(Absent(7).size(), BodySize::Sized(7));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let body = std::pin::pin!(Absent(7));
+        assert!(matches!(body.poll_next(&mut context), Poll::Ready(None)));
+    }
+}

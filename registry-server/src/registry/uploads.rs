@@ -180,23 +180,19 @@ impl Registry {
             .transaction(async |tx, now| {
                 let to = repositories::ensure(tx, access.repository(), now).await?;
                 let due = now + REVIEW_DELAY;
-                match &sources {
+                let from_each = match &sources {
                     // An open registry: everything may be pulled.
-                    None => {
-                        let size = blobs::mount(tx, None, to, digest, due, now).await?;
-                        Ok(size.is_some())
-                    }
-                    Some(sources) => {
-                        for from in sources {
-                            let size = blobs::mount(tx, Some(from), to, digest, due, now).await?;
-                            if size.is_some() {
-                                return Ok(true);
-                            }
-                        }
-                        // Rolled back, so that a repository without content stays unknown.
-                        Err(Error::BlobUnknown(digest.clone()))
+                    None => vec![None],
+                    Some(sources) => sources.iter().map(Some).collect(),
+                };
+                for from in from_each {
+                    let size = blobs::mount(tx, from, to, digest, due, now).await?;
+                    if size.is_some() {
+                        return Ok(true);
                     }
                 }
+                // Rolled back, so that a repository without content stays unknown.
+                Err(Error::BlobUnknown(digest.clone()))
             })
             .await;
         match mounted {

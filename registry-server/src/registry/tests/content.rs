@@ -2,7 +2,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::auth::{Delete, Pull, Push};
+use crate::auth::{Delete, Gatekeeper, Pull, Push};
 use crate::oci::{Algorithm, Digest, Reference, media_type};
 use crate::registry::{Error, PushedManifest, REVIEW_DELAY, Rules, UrlRules};
 use crate::testing::{TestRegistry, image};
@@ -172,6 +172,44 @@ async fn a_mount_shows_what_the_caller_may_pull_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_mount_that_fails_makes_no_repository() {
+    let registry = TestRegistry::new().await;
+    let digest = registry.push_blob("a", b"hello").await;
+    let push = registry.proof::<Push>("new");
+    assert!(
+        !registry
+            .registry()
+            .mount(&push, None, &digest)
+            .await
+            .unwrap()
+    );
+    let open = Gatekeeper::open();
+    let new = crate::testing::repository("new");
+    let push = open
+        .authorize::<Push>(None, new, registry.clock.now())
+        .unwrap();
+    let unknown = Digest::of(Algorithm::Sha256, b"unknown");
+    assert!(
+        !registry
+            .registry()
+            .mount(&push, None, &unknown)
+            .await
+            .unwrap()
+    );
+    let pull = registry.proof::<Pull>("new");
+    let result = registry.registry().tags(&pull, None, 10).await;
+    assert!(matches!(result, Err(Error::RepositoryUnknown)));
+    // Where everybody may pull everything, everything may be mounted.
+    assert!(
+        registry
+            .registry()
+            .mount(&push, None, &digest)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
 async fn whoever_is_told_that_a_blob_exists_has_time_to_use_it() {
     let registry = TestRegistry::new().await;
     let digest = registry.push_blob("a", b"hello").await;
@@ -190,12 +228,6 @@ async fn whoever_is_told_that_a_blob_exists_has_time_to_use_it() {
 
 #[tokio::test]
 async fn maintenance_stops_every_kind_of_writing() {
-    let (registry, digest) = with_image(Rules {
-        deletion: true,
-        ..Rules::default()
-    })
-    .await;
-    drop((registry, digest));
     let registry = TestRegistry::with(
         Rules {
             deletion: true,
