@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Payload;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use registry_token::RepositoryName;
+use service::request_id::{self, RequestId};
 use uuid::Uuid;
 
 use super::body::Incoming;
@@ -158,11 +159,13 @@ fn created(call: &Call<'_>, repository: &RepositoryName, digest: &Digest) -> Htt
         .finish()
 }
 
-/// Runs `work` to its end, whatever becomes of the request that wants its result.
+/// Runs `work` to its end, whatever becomes of the request that wants its result. What it logs
+/// still names the request.
 async fn detached<T: 'static>(
     work: impl Future<Output = Result<T, registry::Error>> + 'static,
 ) -> Result<T, registry::Error> {
-    match actix_web::rt::spawn(work).await {
+    let id = request_id::current().unwrap_or_else(RequestId::generate);
+    match actix_web::rt::spawn(request_id::scope(id, work)).await {
         Ok(result) => result,
         Err(error) => Err(registry::Error::Internal(Box::new(error))),
     }
