@@ -38,6 +38,8 @@ pub(super) struct FileWriter {
     algorithm: Algorithm,
     /// Filled by the caller; handed to `writing` when full.
     filling: Vec<u8>,
+    /// Where this append started.
+    start: u64,
     /// Accepted bytes, `filling` included.
     offset: u64,
     state: State,
@@ -107,6 +109,7 @@ impl FileWriter {
             upload: upload.clone(),
             algorithm,
             filling: Vec::new(),
+            start: offset,
             offset,
             state: State::Idle(work),
         })
@@ -193,15 +196,19 @@ impl UploadWriter for FileWriter {
             upload,
             algorithm,
             filling,
+            start,
             ..
         } = *self;
         work.buffer = filling;
         run_blocking(move || {
             work.write()?;
             work.file.sync_data()?;
-            let directory = store.0.layout.upload_directory(&upload);
-            durable::sync_directory(&directory)?;
-            store.0.directories.keep(&directory)?;
+            // Bytes acknowledged before have brought the way to them along.
+            if start == 0 {
+                let directory = store.0.layout.upload_directory(&upload);
+                durable::sync_directory(&directory)?;
+                store.0.directories.keep(&directory)?;
+            }
             Ok(UploadProgress {
                 algorithm,
                 offset: work.written,
