@@ -112,13 +112,7 @@ pub struct Accounts {
     pub data: DataFolder,
 
     /// Configuration file of `auth serve`, instead of the data folder of `up`
-    #[arg(
-        long,
-        short,
-        value_name = "FILE",
-        conflicts_with = "data_dir",
-        value_hint = ValueHint::FilePath
-    )]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
 
@@ -245,7 +239,7 @@ pub enum Registry {
     /// The server does this by itself on a schedule; run it by hand to see or to hurry.
     Sweep {
         /// Configuration file of `registry serve`; without it, the data folder of `up` is swept
-        #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath, conflicts_with = "data_dir")]
+        #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
         #[command(flatten)]
         data: DataFolder,

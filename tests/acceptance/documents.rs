@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use acceptance::Invocation;
+use acceptance::tools::Docker;
+use acceptance::{
+    ADMIN_PASSWORD, Client, Finished, Image, Invocation, Launch, Portcullis, Process, Ready,
+    fresh_postgres,
+};
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,6 +58,136 @@ fn commands(text: &str) -> Vec<String> {
         }
     }
     commands
+}
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(project().join(name)).unwrap()
+}
+
+/// The code blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(&opening)
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// Puts what this test has in the place of what the document's reader has. It must be there.
+fn in_place(text: &str, replacements: &[(&str, &str)]) -> String {
+    replacements
+        .iter()
+        .fold(text.to_owned(), |text, (theirs, ours)| {
+            assert!(text.contains(theirs), "no {theirs:?} in\n{text}");
+            text.replace(theirs, ours)
+        })
+}
+
+/// Runs a command line as it is written; one that would ask for a password is told it.
+fn run(line: &str, docker: &Docker, folder: &Path) -> Finished {
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap();
+    let arguments: Vec<&str> = words.collect();
+    let asks = line.starts_with("docker login") || line.starts_with("portcullis auth user create");
+    let mut invocation = match program {
+        "docker" => docker.command(arguments),
+        "portcullis" => Invocation::portcullis().args(arguments),
+        other => panic!("what is {other}? `{line}`"),
+    };
+    if asks {
+        let password = format!("{ADMIN_PASSWORD}\n");
+        invocation = invocation.arg("--password-stdin").input(password);
+    }
+    invocation
+        .current_dir(folder)
+        .env("PORTCULLIS_DATA_DIR", folder.join("data"))
+        .run()
+        .expect_success()
+}
+
+#[tokio::test]
+async fn the_readme_leads_from_nothing_to_an_image_that_others_pull() {
+    let readme = document("README.md");
+    // What `make run` starts, on a port of its own.
+    assert_eq!(commands(&readme)[0], "make run");
+    assert!(document("Makefile").contains("cargo run --release --bin portcullis -- up\n"));
+    let portcullis = Portcullis::up().await;
+    let docker = Docker::new();
+    docker.run(["tag", "debian:bookworm-slim", "hello-world"]);
+
+    let folder = portcullis.folder();
+    for command in &commands(&readme)[1..] {
+        let line = command.replace("localhost:5000", &portcullis.host());
+        run(&line, &docker, folder.parent().unwrap());
+    }
+
+    let list = portcullis.accounts(["auth", "user", "list"]).run();
+    list.expect_success().expect_says(["alice"]);
+}
+
+#[tokio::test]
+async fn the_two_servers_run_apart_as_their_document_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let text = document("docs/servers.md");
+    let configurations = blocks(&text, "yaml");
+    let keys = path.join("keys").display().to_string();
+    let auth = in_place(
+        &configurations[0],
+        &[
+            (":5001", "127.0.0.1:0"),
+            (
+                "postgres://portcullis@db.example.com/auth",
+                &fresh_postgres(),
+            ),
+            ("/var/lib/portcullis/keys", &keys),
+        ],
+    );
+    std::fs::write(path.join("auth.yml"), auth).unwrap();
+    std::fs::write(path.join("password"), ADMIN_PASSWORD).unwrap();
+    let serve = |arguments: &str| Launch {
+        invocation: Invocation::portcullis()
+            .args(arguments.split(' ').skip(1))
+            .current_dir(path)
+            .env("AUTH_ADMIN_PASSWORD_FILE", path.join("password")),
+        log: path.join("log"),
+        ready: Ready::Announced,
+    };
+
+    let typed = commands(&text);
+    let auth = Process::start(serve(&typed[0])).await;
+    let registry = in_place(
+        &configurations[1],
+        &[
+            (":5000", "127.0.0.1:0"),
+            (
+                "postgres://portcullis@db.example.com/registry",
+                &fresh_postgres(),
+            ),
+            (
+                "/var/lib/registry",
+                &path.join("blobs").display().to_string(),
+            ),
+            ("https://auth.example.com/", auth.origin().as_str()),
+            ("/etc/portcullis/bundle.pem", &format!("{keys}/bundle.pem")),
+        ],
+    );
+    std::fs::write(path.join("registry.yml"), registry).unwrap();
+    let mut registry = None;
+    for line in &typed[1..] {
+        if line.starts_with("portcullis registry serve") {
+            registry = Some(Process::start(serve(line)).await);
+        } else {
+            run(line, &Docker::new(), path);
+        }
+    }
+
+    let registry = registry.expect("the document starts the registry");
+    let alice = Client::new(registry.origin()).login("alice", ADMIN_PASSWORD);
+    let repository = alice.repository("alice/app");
+    let image = Image::random();
+    repository.push(&image, "1").await;
+    repository.expect_image(&image, "1").await;
 }
 
 #[test]

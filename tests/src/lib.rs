@@ -39,5 +39,7 @@ pub mod tools;
 pub use client::{Answer, Client, Repository, Upload};
 pub use content::{Blob, Image, Manifest};
 pub use invocation::{Finished, Invocation};
-pub use portcullis::{ADMIN_PASSWORD, Databases, LoneRegistry, Portcullis, Setup, host};
+pub use portcullis::{
+    ADMIN_PASSWORD, Databases, LoneRegistry, Portcullis, Setup, fresh_postgres, host,
+};
 pub use process::{Launch, Process, Ready};
