@@ -40,6 +40,11 @@ pub use sqlx as __sqlx;
 /// unavailable. Shorter than any client's patience, longer than a fail-over of a local proxy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a change waits for its turn with `SQLite`. All share one connection, and each commit
+/// waits for the disk: while the layers of many pushes are flushed at once, that is seconds each.
+/// A push that waits is better than one that fails.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long `SQLite` waits for another process (a command line beside the server) to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -79,7 +84,7 @@ impl Database {
                     .busy_timeout(BUSY_TIMEOUT);
                 let writer = SqlitePoolOptions::new()
                     .max_connections(1)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .acquire_timeout(WRITER_TIMEOUT)
                     .idle_timeout(None)
                     .max_lifetime(None)
                     .test_before_acquire(false)
