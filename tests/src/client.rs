@@ -47,6 +47,8 @@ impl Client {
             // A redirect is an answer to look at, not something to follow.
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
+                // A busy server may leave a large push unread for a while: its patience counts here.
+                .tcp_user_timeout(None)
                 .build()
                 .unwrap(),
             origin: origin.clone(),
