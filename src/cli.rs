@@ -234,9 +234,10 @@ pub enum Registry {
         #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
     },
-    /// Remove what interrupted pushes left behind: expired uploads and files that no record knows
+    /// Remove what interrupted pushes left behind: idle uploads and files that no record knows
     ///
-    /// The server does this by itself on a schedule; run it by hand to see or to hurry.
+    /// The server ends idle uploads by itself (`storage.maintenance.uploadpurging`); files that no
+    /// record knows are removed by this command alone. Servers may be running.
     Sweep {
         /// Configuration file of `registry serve`; without it, the data folder of `up` is swept
         #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath)]

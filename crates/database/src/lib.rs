@@ -43,7 +43,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a change waits for its turn with `SQLite`. All share one connection, and each commit
 /// waits for the disk: while the layers of many pushes are flushed at once, that is seconds each.
 /// A push that waits is better than one that fails.
-const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long `SQLite` waits for another process (a command line beside the server) to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
