@@ -52,6 +52,15 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// Whether somebody else holds a `SQLite` file just now (`SQLITE_BUSY`).
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .and_then(|code| code.parse::<i32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
+}
+
 enum Class {
     Unavailable,
     Race,

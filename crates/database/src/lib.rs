@@ -48,6 +48,9 @@ const WRITER_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long `SQLite` waits for another process (a command line beside the server) to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Between two attempts to open a file that another process is just making.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
 /// Connections to one database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -82,14 +85,24 @@ impl Database {
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(BUSY_TIMEOUT);
-                let writer = SqlitePoolOptions::new()
+                let pool = SqlitePoolOptions::new()
                     .max_connections(1)
                     .acquire_timeout(WRITER_TIMEOUT)
                     .idle_timeout(None)
                     .max_lifetime(None)
-                    .test_before_acquire(false)
-                    .connect_with(options.clone())
-                    .await?;
+                    .test_before_acquire(false);
+                // Making a new file a WAL one does not wait for others who do the same.
+                let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+                let writer = loop {
+                    match pool.clone().connect_with(options.clone()).await {
+                        Err(error)
+                            if error::is_busy(&error) && tokio::time::Instant::now() < deadline =>
+                        {
+                            tokio::time::sleep(BUSY_PAUSE).await;
+                        }
+                        connected => break connected?,
+                    }
+                };
                 let readers = Readers::new(options.pragma("query_only", "ON"), connections);
                 Ok(Self::Sqlite(SqlitePools { writer, readers }))
             }
