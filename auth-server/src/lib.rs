@@ -1,7 +1,7 @@
 //! Accounts, access and the token realm.
 //!
 //! - [`accounts`]: users, passwords, projects. [`access`]: who may do what.
-//! - [`token`]: the tokens that say so. [`config`]: the settings.
+//! - [`token`]: the tokens that say so. [`audit`]: who did what. [`config`]: the settings.
 //! - `store`: the tables. `http`, `web`: addresses and pages. `jobs`: work in the background.
 //!
 //! Calls go down only: `http` and `web` → `accounts`, `access`, `token` → `store`. Nothing here
@@ -9,8 +9,10 @@
 
 pub mod access;
 pub mod accounts;
+pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod context;
 mod error;
 pub mod http;
 mod jobs;

@@ -4,6 +4,7 @@
 //! Columns are listed by name, never `*`: a prepared `SELECT *` breaks on a replica that still
 //! runs when a migration adds a column.
 
+pub(crate) mod audit;
 pub(crate) mod projects;
 pub(crate) mod refresh_tokens;
 pub(crate) mod users;

@@ -1,0 +1,40 @@
+-- Who did what, when, from where, and how it ended. Written in the transaction of the change
+-- itself; never changed afterwards, and deleted only when its time is over.
+
+CREATE TABLE audit_events (
+    -- The order in which things happened.
+    number       BIGINT      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           TIMESTAMPTZ NOT NULL,
+    -- `user.create`, `login`, `token.refuse`, …
+    action       TEXT        COLLATE "C" NOT NULL,
+    outcome      TEXT        NOT NULL CHECK (outcome IN ('success', 'failure')),
+    actor_kind   TEXT        NOT NULL,
+    actor_id     UUID,
+    -- As it was then: names outlive the rows they belong to.
+    actor_name   TEXT        COLLATE "C" NOT NULL,
+    subject_kind TEXT,
+    subject_id   UUID,
+    subject_name TEXT        COLLATE "C",
+    address      TEXT,
+    user_agent   TEXT,
+    request_id   TEXT,
+    -- Why it failed, or was done, in a sentence.
+    reason       TEXT,
+    -- JSON objects; never with a secret in them.
+    state_before TEXT,
+    state_after  TEXT
+);
+
+CREATE INDEX audit_events_by_time ON audit_events (at, number);
+CREATE INDEX audit_events_by_actor ON audit_events (actor_name, number);
+CREATE INDEX audit_events_by_subject ON audit_events (subject_name, number);
+CREATE INDEX audit_events_by_action ON audit_events (action, number);
+
+CREATE FUNCTION audit_events_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit events cannot be changed';
+END
+$$;
+
+CREATE TRIGGER audit_events_are_final BEFORE UPDATE ON audit_events
+    FOR EACH ROW EXECUTE FUNCTION audit_events_are_final();
