@@ -1,11 +1,13 @@
 //! `auth user …` and `auth project …`: the accounts in a database, without a server in between.
 
 use auth_server::accounts::password::PasswordHash;
-use auth_server::accounts::project::{NewProject, OwnedProject};
+use auth_server::accounts::project::{NewProject, Project};
 use auth_server::accounts::user::{Email, NewUser};
 use auth_server::accounts::{self, NewPassword, PageRequest, User, Username, project, user};
+use auth_server::audit::{Actor, Origin};
 use auth_server::clock::Clock;
 use auth_server::config::Settings;
+use auth_server::context::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::Database;
 use registry_token::RepositoryName;
@@ -100,15 +102,15 @@ pub async fn project(command: cli::Project) -> Result<(), Failure> {
                 owner: None,
                 visibility: visibility.into(),
             };
-            let created = project::create(&accounts.database, &accounts.clock, new).await?;
-            let sentence = format!("Created the project {}.", created.project.path);
+            let created = project::create(&accounts.context(), new).await?;
+            let sentence = format!("Created the project {}.", created.path);
             output::one(&ProjectRow::from(created), &sentence, format.output)?;
         }
         cli::Project::List { accounts, format } => {
             let accounts = Accounts::open(&accounts).await?;
             let projects = all(
                 async |request| project::list(&accounts.database, request).await,
-                |project| project.project.path.to_string(),
+                |project| project.path.to_string(),
             )
             .await?;
             let rows: Vec<_> = projects.into_iter().map(ProjectRow::from).collect();
@@ -125,7 +127,7 @@ pub async fn project(command: cli::Project) -> Result<(), Failure> {
                 .await?
                 .ok_or_else(|| Failure::failed(format!("there is no project {path}")))?;
             let visibility = accounts::Visibility::from(visibility);
-            project::set_visibility(&accounts.database, found.project.id, visibility).await?;
+            project::set_visibility(&accounts.context(), found.id, visibility, None).await?;
             output::line(&format!("The project {path} is {visibility} now."))?;
         }
     }
@@ -152,6 +154,16 @@ impl Accounts {
             settings,
             clock: Clock::system(),
         })
+    }
+
+    /// What changes are made with, in the name of who runs this command.
+    fn context(&self) -> Context {
+        let user = std::env::var("USER").unwrap_or_default();
+        Context {
+            database: self.database.clone(),
+            clock: self.clock.clone(),
+            origin: Origin::local(Actor::operator(&user)),
+        }
     }
 
     async fn new_password(
@@ -225,29 +237,26 @@ impl Row for UserRow {
 struct ProjectRow {
     path: String,
     visibility: accounts::Visibility,
-    owner: Option<String>,
     created_at: DateTime<Utc>,
 }
 
-impl From<OwnedProject> for ProjectRow {
-    fn from(OwnedProject { project, owner }: OwnedProject) -> Self {
+impl From<Project> for ProjectRow {
+    fn from(project: Project) -> Self {
         Self {
             path: project.path.to_string(),
             visibility: project.visibility,
-            owner: owner.map(|owner| owner.to_string()),
             created_at: project.created_at,
         }
     }
 }
 
 impl Row for ProjectRow {
-    const TITLES: &'static [&'static str] = &["PATH", "VISIBILITY", "OWNER", "CREATED"];
+    const TITLES: &'static [&'static str] = &["PATH", "VISIBILITY", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.path.clone(),
             self.visibility.to_string(),
-            self.owner.clone().unwrap_or_default(),
             short(&self.created_at),
         ]
     }

@@ -2,8 +2,10 @@
 
 use database::Database;
 
-use crate::accounts::{PasswordPolicy, Passwords};
+use crate::accounts::{PasswordPolicy, Passwords, User};
+use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
+use crate::context::Context;
 use crate::token::{Issuer, PublishedKeys};
 
 /// One per application. Cheap to clone, as all its parts are.
@@ -15,4 +17,15 @@ pub(crate) struct State {
     pub password_policy: PasswordPolicy,
     pub issuer: Issuer,
     pub published: PublishedKeys,
+}
+
+impl State {
+    /// What a change takes that this user asks for.
+    pub fn context(&self, user: &User) -> Context {
+        Context {
+            database: self.database.clone(),
+            clock: self.clock.clone(),
+            origin: Origin::local(Actor::user(user)),
+        }
+    }
 }

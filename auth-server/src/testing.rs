@@ -1,12 +1,15 @@
 //! What the tests share.
 
 use chrono::DateTime;
+use database::Database;
 use registry_token::RepositoryName;
 
 use crate::accounts::password::{HashCost, PasswordHash};
 use crate::accounts::user::NewUser;
 use crate::accounts::{NewPassword, PasswordPolicy, Passwords, Username};
+use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
+use crate::context::Context;
 
 /// As little work as argon2 accepts.
 pub const CHEAP: HashCost = HashCost {
@@ -18,6 +21,15 @@ pub const CHEAP: HashCost = HashCost {
 /// A clock that stands at an ordinary moment.
 pub fn clock() -> Clock {
     Clock::manual(DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap())
+}
+
+/// For changes that nobody in particular asks for.
+pub fn context(database: &Database) -> Context {
+    Context {
+        database: database.clone(),
+        clock: clock(),
+        origin: Origin::local(Actor::operator("tester")),
+    }
 }
 
 pub fn passwords() -> Passwords {

@@ -1,11 +1,13 @@
 //! Who may do what: requested scopes ∩ permissions.
 //!
 //! [`Snapshot::load`] fetches what the decision depends on; [`Snapshot::decide`] is a pure
-//! function over it and says by which [`Rule`] it decided. Who somebody is has been settled
+//! function over it and says by which [`Rule`]s it decided. Who somebody is has been settled
 //! before, in [`accounts`](crate::accounts).
 
 mod policy;
 mod snapshot;
+mod subject;
 
 pub use self::policy::{Decision, Rule};
-pub use self::snapshot::{Snapshot, Subject};
+pub use self::snapshot::{HeldRole, Place, Snapshot};
+pub use self::subject::{PathToken, Subject, TokenScope, TokenScopes, UnknownTokenScope};

@@ -2,40 +2,46 @@
 
 use registry_token::{Access, AccessEntry, Action, Actions, Meta, RepositoryName, Resource, Scope};
 
-use super::{Snapshot, Subject};
+use super::{HeldRole, Snapshot, Subject};
 use crate::accounts::{Project, User, Visibility};
 
 /// What the owner of something may do with it. Not `*`: that is for administrators, and would
 /// come to include actions that are yet to be invented.
 const OWNER: [Action; 3] = [Action::Pull, Action::Push, Action::Delete];
 
-/// What decided, from the mightiest to the weakest: the first that applies counts, since each
-/// grants what those after it do.
+/// Why something is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub enum Rule<'a> {
     /// Administrators may do everything.
     Administrator,
     /// Everybody may do everything below their own name.
     OwnNamespace,
-    /// The owner of a project may do everything in it.
-    ProjectOwner,
+    /// Members may do what their role says, in the project or all below the group at `path`.
+    Role {
+        held: HeldRole,
+        path: &'a RepositoryName,
+    },
+    /// Deploy and job tokens may do what they were made for, in what lies at and below `path`.
+    Token {
+        actions: Actions,
+        path: &'a RepositoryName,
+    },
     /// Everybody may pull from a public project.
     PublicProject,
     /// Everybody who has logged in may pull from an internal project.
     InternalProject,
-    /// Nothing above applies, so nothing is granted.
-    Nobody,
 }
 
-impl Rule {
-    /// What the rule grants at most.
+impl Rule<'_> {
+    /// What the rule grants.
     #[must_use]
     pub fn actions(self) -> Actions {
         match self {
             Self::Administrator => Actions::ALL,
-            Self::OwnNamespace | Self::ProjectOwner => Actions::from(OWNER),
+            Self::OwnNamespace => Actions::from(OWNER),
+            Self::Role { held, .. } => held.role.actions(),
+            Self::Token { actions, .. } => actions,
             Self::PublicProject | Self::InternalProject => Actions::PULL,
-            Self::Nobody => Actions::NONE,
         }
     }
 }
@@ -46,7 +52,10 @@ pub struct Decision<'a> {
     pub scope: &'a Scope,
     /// What was asked for and is permitted; may be empty.
     pub granted: Actions,
-    pub rule: Rule,
+    /// All that apply, the mightiest first. Together they grant what the subject may do.
+    pub rules: Vec<Rule<'a>>,
+    /// What the credential lets through of it.
+    pub limit: Actions,
     /// The project that the repository belongs to.
     pub project: Option<&'a Project>,
 }
@@ -55,25 +64,68 @@ impl Snapshot {
     /// Decides about one scope. Whether the repository exists does not matter and is not told.
     #[must_use]
     pub fn decide<'a>(&'a self, scope: &'a Scope) -> Decision<'a> {
-        let (rule, project) = match &scope.resource {
+        let (rules, project) = match &scope.resource {
             Resource::Repository(name) => {
                 let project = self.project_of(name);
-                (rule_for(&self.subject, name, project), project)
+                (self.rules(name, project), project)
             }
-            // The catalog names every repository, hidden ones too. Resources of other kinds are
-            // not ours to give.
-            Resource::RegistryCatalog => match &self.subject {
-                Subject::User(user) if user.is_admin => (Rule::Administrator, None),
-                Subject::User(_) | Subject::Anonymous => (Rule::Nobody, None),
-            },
-            Resource::Other { .. } => (Rule::Nobody, None),
+            // The catalog names every repository, hidden ones too.
+            Resource::RegistryCatalog if self.is_administrator() => {
+                (vec![Rule::Administrator], None)
+            }
+            // Resources of other kinds are not ours to give.
+            Resource::RegistryCatalog | Resource::Other { .. } => (Vec::new(), None),
         };
+        let limit = self.subject.limit();
+        let permitted = rules
+            .iter()
+            .fold(Actions::NONE, |all, rule| all.union(rule.actions()));
         Decision {
             scope,
-            granted: scope.actions.intersection(rule.actions()),
-            rule,
+            granted: scope.actions.intersection(permitted).intersection(limit),
+            rules,
+            limit,
             project,
         }
+    }
+
+    fn is_administrator(&self) -> bool {
+        self.subject.user().is_some_and(|user| user.is_admin)
+    }
+
+    fn rules<'a>(&'a self, name: &RepositoryName, project: Option<&'a Project>) -> Vec<Rule<'a>> {
+        let mut rules = Vec::new();
+        if let Some(user) = self.subject.user() {
+            if user.is_admin {
+                rules.push(Rule::Administrator);
+            }
+            if owns_namespace(user, name) {
+                rules.push(Rule::OwnNamespace);
+            }
+        }
+        let Some(project) = project else {
+            return rules;
+        };
+        match &self.subject {
+            Subject::User(_) | Subject::PersonalToken { .. } => {
+                if let Some((place, held)) = self.role_in(project) {
+                    let path = &place.path;
+                    rules.push(Rule::Role { held, path });
+                }
+                if project.visibility == Visibility::Internal {
+                    rules.push(Rule::InternalProject);
+                }
+            }
+            Subject::Token(token) if token.reaches(project, name) => rules.push(Rule::Token {
+                actions: token.actions,
+                path: &token.path,
+            }),
+            Subject::Anonymous | Subject::Token(_) => {}
+        }
+        if project.visibility == Visibility::Public {
+            rules.push(Rule::PublicProject);
+        }
+        rules
     }
 
     /// Decides about all scopes. What is left with nothing is dropped; what is granted carries
@@ -94,26 +146,6 @@ impl Snapshot {
                 }),
             })
             .collect()
-    }
-}
-
-fn rule_for(subject: &Subject, name: &RepositoryName, project: Option<&Project>) -> Rule {
-    if let Subject::User(user) = subject {
-        if user.is_admin {
-            return Rule::Administrator;
-        }
-        if owns_namespace(user, name) {
-            return Rule::OwnNamespace;
-        }
-        if project.is_some_and(|project| project.owner_id == Some(user.id)) {
-            return Rule::ProjectOwner;
-        }
-    }
-    match (project.map(|project| project.visibility), subject) {
-        (Some(Visibility::Public), _) => Rule::PublicProject,
-        (Some(Visibility::Internal), Subject::User(_)) => Rule::InternalProject,
-        (Some(Visibility::Internal), Subject::Anonymous)
-        | (Some(Visibility::Private) | None, _) => Rule::Nobody,
     }
 }
 

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::accounts::{ProjectId, UserId};
+use crate::access::Place;
+use crate::accounts::{ProjectId, Role, UserId};
 use crate::testing::{clock, name, repository};
 
 fn user(username: &str) -> User {
@@ -20,14 +21,36 @@ fn user(username: &str) -> User {
     }
 }
 
-fn project(path: &str, owner: Option<&str>, visibility: Visibility) -> Project {
-    Project {
-        id: ProjectId(Uuid::nil()),
-        number: 7,
+fn project(path: &str, visibility: Visibility) -> Place {
+    Place {
+        project: Some(Project {
+            id: ProjectId(Uuid::nil()),
+            number: 7,
+            path: repository(path),
+            visibility,
+            created_at: clock().now(),
+            version: 1,
+        }),
+        ..group(path)
+    }
+}
+
+fn group(path: &str) -> Place {
+    Place {
+        number: 3,
         path: repository(path),
-        owner_id: owner.map(|owner| user(owner).id),
-        visibility,
-        created_at: clock().now(),
+        project: None,
+        membership: None,
+    }
+}
+
+impl Place {
+    fn as_role(self, role: Role) -> Self {
+        let membership = Some(HeldRole {
+            role,
+            expires_at: None,
+        });
+        Self { membership, ..self }
     }
 }
 
@@ -38,113 +61,148 @@ fn subject(who: &str) -> Subject {
     }
 }
 
-/// What `who` gets of `scope`, written as a scope's actions, and why.
-fn decided(projects: &[Project], who: &str, scope: &str) -> (String, Rule) {
-    let snapshot = Snapshot::new(subject(who), projects.to_vec());
+/// What `who` gets of `scope`, written as a scope's actions, and the mightiest reason.
+fn decided(places: &[Place], who: &str, scope: &str) -> (String, &'static str) {
+    let snapshot = Snapshot::new(subject(who), clock().now(), places.to_vec());
     let scope = Scope::parse(scope).unwrap();
     let decision = snapshot.decide(&scope);
-    (decision.granted.to_string(), decision.rule)
+    let rule = match decision.rules.first() {
+        None => "",
+        Some(Rule::Administrator) => "administrator",
+        Some(Rule::OwnNamespace) => "own namespace",
+        Some(Rule::Role { held, .. }) => held.role.as_str(),
+        Some(Rule::Token { .. }) => "token",
+        Some(Rule::PublicProject) => "public",
+        Some(Rule::InternalProject) => "internal",
+    };
+    (decision.granted.to_string(), rule)
 }
 
 #[test]
 fn the_table() {
-    use Rule::{Administrator, InternalProject, Nobody, OwnNamespace, ProjectOwner, PublicProject};
     use Visibility::{Internal, Private, Public};
 
-    let projects = [
-        project("open", None, Public),
-        project("open/secret", Some("carol"), Private),
-        project("house", None, Internal),
-        project("alice/shown", None, Public),
-        project("alice/gift", Some("bob"), Private),
+    // Roles are those of whoever asks, hence one table for each.
+    let bare = [
+        project("open", Public),
+        project("open/secret", Private),
+        project("house", Internal),
+        project("alice/shown", Public),
+        project("alice/gift", Private),
     ];
+    let everything = "pull,push,delete";
     for (who, scope, granted, rule) in [
         // The administrator may do everything, also what has no project and no name yet.
-        ("admin", "repository:any/thing:*", "*", Administrator),
+        ("admin", "repository:any/thing:*", "*", "administrator"),
         (
             "admin",
             "repository:open/secret:push,pull",
             "pull,push",
-            Administrator,
+            "administrator",
         ),
-        ("admin", "registry:catalog:*", "*", Administrator),
+        ("admin", "registry:catalog:*", "*", "administrator"),
         // The catalog is for administrators, resources of other kinds are for nobody.
-        ("alice", "registry:catalog:*", "", Nobody),
-        ("", "registry:catalog:*", "", Nobody),
-        ("admin", "package:alice/app:pull", "", Nobody),
-        ("admin", "repository:host:5000/alice/app:pull", "", Nobody),
+        ("alice", "registry:catalog:*", "", ""),
+        ("", "registry:catalog:*", "", ""),
+        ("admin", "package:alice/app:pull", "", ""),
+        ("admin", "repository:host:5000/alice/app:pull", "", ""),
         // Everybody owns what is below their name, and nothing that only looks like it.
         (
             "alice",
             "repository:alice/app:pull,push,delete",
-            "pull,push,delete",
-            OwnNamespace,
+            everything,
+            "own namespace",
         ),
         (
             "alice",
             "repository:alice/deep/er:*",
-            "pull,push,delete",
-            OwnNamespace,
+            everything,
+            "own namespace",
         ),
-        ("alice", "repository:alice/gift:push", "push", OwnNamespace),
-        ("alice", "repository:alice:pull", "", Nobody),
-        ("alice", "repository:alice2/app:pull", "", Nobody),
-        ("alice", "repository:alice-2/app:pull", "", Nobody),
-        ("alice", "repository:team/alice/app:pull", "", Nobody),
-        ("bob", "repository:alice/app:pull,push", "", Nobody),
-        ("", "repository:alice/app:pull", "", Nobody),
-        // The owner of a project, in it alone.
         (
-            "bob",
-            "repository:alice/gift/x:*",
-            "pull,push,delete",
-            ProjectOwner,
+            "alice",
+            "repository:alice/gift:push",
+            "push",
+            "own namespace",
         ),
-        ("carol", "repository:open/secret:pull", "pull", ProjectOwner),
-        (
-            "carol",
-            "repository:open/app:push,pull",
-            "pull",
-            PublicProject,
-        ),
+        ("alice", "repository:alice:pull", "", ""),
+        ("alice", "repository:alice2/app:pull", "", ""),
+        ("alice", "repository:alice-2/app:pull", "", ""),
+        ("alice", "repository:team/alice/app:pull", "", ""),
+        ("bob", "repository:alice/app:pull,push", "", ""),
+        ("", "repository:alice/app:pull", "", ""),
         // Everybody pulls from a public project, and does nothing else.
-        ("", "repository:open:pull", "pull", PublicProject),
-        (
-            "",
-            "repository:open/app:pull,push,delete",
-            "pull",
-            PublicProject,
-        ),
-        ("", "repository:open/app:push", "", PublicProject),
-        ("bob", "repository:alice/shown:*", "pull", PublicProject),
+        ("", "repository:open:pull", "pull", "public"),
+        ("", "repository:open/app:pull,push,delete", "pull", "public"),
+        ("", "repository:open/app:push", "", "public"),
+        ("bob", "repository:alice/shown:*", "pull", "public"),
         // The longest path counts: a private project inside a public one is private.
-        ("", "repository:open/secret:pull", "", Nobody),
-        ("bob", "repository:open/secret/app:pull", "", Nobody),
-        ("", "repository:open/secrets:pull", "pull", PublicProject),
-        ("", "repository:opens:pull", "", Nobody),
+        ("", "repository:open/secret:pull", "", ""),
+        ("bob", "repository:open/secret/app:pull", "", ""),
+        ("", "repository:open/secrets:pull", "pull", "public"),
+        ("", "repository:opens:pull", "", ""),
         // Internal: who has logged in.
-        (
-            "bob",
-            "repository:house/app:pull,push",
-            "pull",
-            InternalProject,
-        ),
-        ("", "repository:house/app:pull", "", Nobody),
+        ("bob", "repository:house/app:pull,push", "pull", "internal"),
+        ("", "repository:house/app:pull", "", ""),
     ] {
         assert_eq!(
-            decided(&projects, who, scope),
+            decided(&bare, who, scope),
             (granted.to_owned(), rule),
-            "{who:?} asks for {scope}"
+            "{who:?} {scope}"
+        );
+    }
+
+    let as_member = [
+        group("team").as_role(Role::Reporter),
+        project("team/app", Private).as_role(Role::Developer),
+        project("team/app/inner", Private),
+        project("team/open", Public).as_role(Role::Guest),
+        project("other", Private).as_role(Role::Owner),
+        project("other/inner", Private),
+    ];
+    for (scope, granted, rule) in [
+        ("repository:team/app:*", "pull,push", "developer"),
+        ("repository:team/app/worker:push", "push", "developer"),
+        // A role in a group is held in all below it; one in a project is not held in another.
+        ("repository:team/app/inner:*", "pull", "reporter"),
+        ("repository:other:*", everything, "owner"),
+        ("repository:other/inner:*", "", ""),
+        // The highest of the roles counts.
+        ("repository:team/open:*", "pull", "reporter"),
+        // No project, no rights.
+        ("repository:team/nothing:pull", "", ""),
+        ("repository:team:pull", "", ""),
+    ] {
+        assert_eq!(
+            decided(&as_member, "bob", scope),
+            (granted.to_owned(), rule),
+            "{scope}"
         );
     }
 }
 
 #[test]
+fn a_role_ends_when_it_expires() {
+    let now = clock().now();
+    let mut place = project("app", Visibility::Private).as_role(Role::Reporter);
+    let scope = Scope::parse("repository:app:pull").unwrap();
+    for (expires_at, expected) in [
+        (None, "pull"),
+        (Some(now + chrono::TimeDelta::microseconds(1)), "pull"),
+        (Some(now), ""),
+        (Some(now - chrono::TimeDelta::days(1)), ""),
+    ] {
+        place.membership.as_mut().unwrap().expires_at = expires_at;
+        let snapshot = Snapshot::new(subject("bob"), now, vec![place.clone()]);
+        let granted = snapshot.decide(&scope).granted;
+        assert_eq!(granted.to_string(), expected, "{expires_at:?}");
+    }
+}
+
+#[test]
 fn what_is_granted_names_its_project_and_what_is_not_is_left_out() {
-    let snapshot = Snapshot::new(
-        subject("alice"),
-        vec![project("alice", None, Visibility::Private)],
-    );
+    let places = vec![project("alice", Visibility::Private)];
+    let snapshot = Snapshot::new(subject("alice"), clock().now(), places);
     let scopes = registry_token::parse_scopes([
         "repository:alice/app:push,pull repository:bob/app:pull",
         "registry:catalog:*",
@@ -162,28 +220,40 @@ fn what_is_granted_names_its_project_and_what_is_not_is_left_out() {
 }
 
 /// The same decision, slow and obvious: go through every action and ask every question anew.
-fn model(subject: &Subject, projects: &[Project], name: &str, asked: &[Action]) -> Vec<Action> {
+fn model(subject: &Subject, places: &[Place], name: &str, asked: &[Action]) -> Vec<Action> {
     let parts: Vec<&str> = name.split('/').collect();
+    let at = |length: usize| {
+        let path = parts[..length].join("/");
+        places.iter().find(|place| place.path.as_str() == path)
+    };
     let covering = (1..=parts.len())
         .rev()
-        .map(|length| parts[..length].join("/"))
-        .find_map(|path| {
-            projects
-                .iter()
-                .find(|project| project.path.as_str() == path)
-        });
+        .find(|length| at(*length).is_some_and(|place| place.project.is_some()));
+    let roles: Vec<Role> = (1..=covering.unwrap_or(0))
+        .filter_map(|length| Some((length, at(length)?)))
+        .filter(|(length, place)| place.project.is_none() || Some(*length) == covering)
+        .filter_map(|(_, place)| place.membership)
+        .map(|held| held.role)
+        .collect();
+    let visibility = covering.and_then(|length| Some(at(length)?.project.as_ref()?.visibility));
     let may = |action: Action| {
         let reads = action == Action::Pull;
         let everything = action == Action::All;
-        let public = covering.is_some_and(|project| project.visibility == Visibility::Public);
-        let internal = covering.is_some_and(|project| project.visibility == Visibility::Internal);
+        let public = visibility == Some(Visibility::Public);
+        let internal = visibility == Some(Visibility::Internal);
         match subject {
             Subject::Anonymous => reads && public,
             Subject::User(user) => {
                 let own = parts.len() > 1 && parts[0] == user.username.as_str();
-                let owner = covering.is_some_and(|project| project.owner_id == Some(user.id));
-                user.is_admin || (own || owner) && !everything || reads && (public || internal)
+                let by_role = roles.iter().any(|role| match action {
+                    Action::Pull => *role != Role::Guest,
+                    Action::Push => *role != Role::Guest && *role != Role::Reporter,
+                    Action::Delete => matches!(role, Role::Maintainer | Role::Owner),
+                    Action::All => false,
+                });
+                user.is_admin || own && !everything || by_role || reads && (public || internal)
             }
+            Subject::PersonalToken { .. } | Subject::Token(_) => unreachable!(),
         }
     };
     let all = [Action::Pull, Action::Push, Action::Delete, Action::All];
@@ -197,15 +267,23 @@ fn any_path() -> impl Strategy<Value = String> {
     proptest::collection::vec("alice|bob|app|alice-2", 1..4).prop_map(|parts| parts.join("/"))
 }
 
-fn any_project() -> impl Strategy<Value = Project> {
+fn any_place() -> impl Strategy<Value = Place> {
     let visibility = prop_oneof![
         Just(Visibility::Private),
         Just(Visibility::Internal),
         Just(Visibility::Public)
     ];
-    let owner = proptest::option::of(prop_oneof![Just("alice"), Just("bob")]);
-    (any_path(), owner, visibility)
-        .prop_map(|(path, owner, visibility)| project(&path, owner, visibility))
+    let role = proptest::option::of(proptest::sample::select(Role::ALL.to_vec()));
+    (any_path(), proptest::option::of(visibility), role).prop_map(|(path, visibility, role)| {
+        let place = match visibility {
+            Some(visibility) => project(&path, visibility),
+            None => group(&path),
+        };
+        match role {
+            Some(role) => place.as_role(role),
+            None => place,
+        }
+    })
 }
 
 fn any_actions() -> impl Strategy<Value = Vec<Action>> {
@@ -221,16 +299,19 @@ proptest! {
     #[test]
     fn the_decision_is_the_models(
         who in "|alice|bob|admin",
-        mut projects in proptest::collection::vec(any_project(), 0..6),
+        mut places in proptest::collection::vec(any_place(), 0..6),
         path in any_path(),
         asked in any_actions(),
     ) {
-        // Paths are unique in the database.
-        projects.sort_by(|one, two| one.path.cmp(&two.path));
-        projects.dedup_by(|one, two| one.path == two.path);
-        let snapshot = Snapshot::new(subject(&who), projects.clone());
+        // Paths are unique in the database, and an anonymous caller is a member of nothing.
+        places.sort_by(|one, two| one.path.cmp(&two.path));
+        places.dedup_by(|one, two| one.path == two.path);
+        if who.is_empty() {
+            places.iter_mut().for_each(|place| place.membership = None);
+        }
+        let snapshot = Snapshot::new(subject(&who), clock().now(), places.clone());
         let scope = Scope::repository(repository(&path), asked.iter().copied().collect::<Actions>());
-        let expected = model(&snapshot.subject, &projects, &path, &asked);
+        let expected = model(&snapshot.subject, &places, &path, &asked);
         prop_assert_eq!(
             snapshot.decide(&scope).granted,
             expected.into_iter().collect::<Actions>()

@@ -9,12 +9,16 @@ pub mod bootstrap;
 pub mod login;
 pub mod page;
 pub mod password;
+mod pattern;
 pub mod project;
+mod role;
 pub mod user;
 mod username;
 
 pub use self::page::{Page, PageRequest};
 pub use self::password::{NewPassword, PasswordError, PasswordPolicy, Passwords};
+pub use self::pattern::{InvalidPattern, Pattern};
 pub use self::project::{Project, ProjectError, ProjectId, Visibility};
+pub use self::role::{Role, UnknownRole};
 pub use self::user::{User, UserError, UserId};
 pub use self::username::{InvalidUsername, Username};

@@ -88,11 +88,8 @@ pub enum UserError {
     #[error("another account has this e-mail address")]
     EmailTaken,
     /// The new user would own what others have put there.
-    #[error(
-        "the project `{project}` lies in the namespace `{username}`; who gets this username would \
-         own it"
-    )]
-    NamespaceInUse { username: Username, project: String },
+    #[error("`{path}` lies in the namespace `{username}`; who gets this username would own it")]
+    NamespaceInUse { username: Username, path: String },
     #[error("there is no user `{0}`")]
     NotFound(Username),
     #[error("`{0}` is the last administrator that can log in")]
@@ -124,13 +121,18 @@ pub async fn create(database: &Database, clock: &Clock, new: NewUser) -> Result<
     {
         return Err(UserError::EmailTaken);
     }
-    if let Some(project) = store::projects::any_in_namespace(&mut tx, &user.username).await? {
+    let username = user.username.as_str();
+    if let Some(path) = store::paths::first_at_or_below(&mut tx, username).await? {
         return Err(UserError::NamespaceInUse {
             username: user.username,
-            project,
+            path,
         });
     }
-    match store::users::insert(&mut tx, &user, new.password.as_ref()).await {
+    let inserted = async {
+        store::users::insert(&mut tx, &user, new.password.as_ref()).await?;
+        store::paths::insert_user(&mut tx, &user.username, user.id).await
+    };
+    match inserted.await {
         Ok(()) => {}
         // Somebody was faster between the look and the leap; the address is the rarer clash.
         Err(database::Error::Conflict(_)) => return Err(UserError::UsernameTaken(user.username)),

@@ -4,7 +4,7 @@ use super::*;
 use crate::accounts::project::{self, NewProject};
 use crate::accounts::{ProjectError, Visibility};
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, hash, name, new_user};
+use crate::testing::{clock, context, hash, name, new_user};
 
 database::test_on_both! {
     migrations: (SQLITE, POSTGRES);
@@ -47,21 +47,22 @@ database::test_on_both! {
     }
 
     async fn nobody_gets_a_name_under_which_others_have_projects(database: Database) {
-        let clock = clock();
+        let context = context(&database);
+        let clock = &context.clock;
         for path in ["team/app", "lib", "x-y/z"] {
             let new = NewProject {
                 path: path.parse().unwrap(),
                 owner: None,
                 visibility: Visibility::Private,
             };
-            project::create(&database, &clock, new).await.unwrap();
+            project::create(&context, new).await.unwrap();
         }
         for username in ["team", "lib", "x-y"] {
-            let error = create(&database, &clock, new_user(username)).await.unwrap_err();
+            let error = create(&database, clock, new_user(username)).await.unwrap_err();
             assert!(matches!(error, UserError::NamespaceInUse { .. }), "{error:?}");
         }
         for username in ["tea", "team2", "team-a", "x", "li"] {
-            create(&database, &clock, new_user(username)).await.unwrap();
+            create(&database, clock, new_user(username)).await.unwrap();
         }
     }
 
@@ -133,17 +134,18 @@ database::test_on_both! {
     }
 
     async fn a_project_has_one_path_and_a_known_owner(database: Database) {
-        let clock = clock();
-        create(&database, &clock, new_user("alice")).await.unwrap();
+        let context = context(&database);
+        let clock = &context.clock;
+        create(&database, clock, new_user("alice")).await.unwrap();
         let new = |path: &str, owner: Option<&str>| NewProject {
             path: path.parse().unwrap(),
             owner: owner.map(name),
             visibility: Visibility::Public,
         };
-        project::create(&database, &clock, new("team/app", Some("alice"))).await.unwrap();
-        let error = project::create(&database, &clock, new("team/app", None)).await.unwrap_err();
+        project::create(&context, new("team/app", Some("alice"))).await.unwrap();
+        let error = project::create(&context, new("team/app", None)).await.unwrap_err();
         assert!(matches!(error, ProjectError::PathTaken(_)), "{error:?}");
-        let error = project::create(&database, &clock, new("b", Some("bob"))).await.unwrap_err();
+        let error = project::create(&context, new("b", Some("bob"))).await.unwrap_err();
         assert!(matches!(error, ProjectError::OwnerNotFound(_)), "{error:?}");
     }
 }

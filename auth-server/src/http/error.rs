@@ -115,6 +115,10 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, Code::Conflict, message)
     }
 
+    pub fn precondition_failed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, Code::Conflict, message)
+    }
+
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, message)
     }
@@ -294,6 +298,7 @@ impl From<ProjectError> for ApiError {
             ProjectError::PathTaken(_) => Self::conflict(error.to_string()),
             ProjectError::OwnerNotFound(_) => Self::invalid(error.to_string()),
             ProjectError::NotFound => Self::not_found(error.to_string()),
+            ProjectError::Outdated => Self::precondition_failed(error.to_string()),
             ProjectError::Database(error) => error.into(),
         }
     }

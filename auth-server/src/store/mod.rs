@@ -5,6 +5,8 @@
 //! runs when a migration adds a column.
 
 pub(crate) mod audit;
+pub(crate) mod memberships;
+pub(crate) mod paths;
 pub(crate) mod projects;
 pub(crate) mod refresh_tokens;
 pub(crate) mod users;

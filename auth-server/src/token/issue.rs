@@ -112,15 +112,14 @@ impl Issuer {
             });
         }
         let recognised = self.recognise(&request).await?;
-        let snapshot = Snapshot::load(&self.database, recognised.subject, &request.scopes).await?;
+        let now = self.clock.now();
+        let snapshot =
+            Snapshot::load(&self.database, now, recognised.subject, &request.scopes).await?;
         let access = snapshot.grant(&request.scopes);
-        let issued_at = self.clock.now().trunc_subsecs(0);
+        let issued_at = now.trunc_subsecs(0);
         let claims = Claims {
             issuer: self.settings.issuer.clone(),
-            subject: snapshot
-                .subject
-                .user()
-                .map(|user| user.username.to_string()),
+            subject: snapshot.subject.name().map(str::to_owned),
             audience: request.service.into(),
             expires_at: issued_at + self.settings.lifetime,
             not_before: Some(issued_at - NOT_BEFORE),

@@ -3,44 +3,18 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Utc};
 use percent_encoding::percent_decode_str;
 use registry_token::RepositoryName;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::pagination;
-use crate::accounts::project::{self, NewProject, OwnedProject};
-use crate::accounts::{ProjectError, ProjectId, Username, Visibility};
+use crate::accounts::project::{self, NewProject};
+use crate::accounts::{Project, ProjectError, ProjectId, Visibility};
 use crate::http::authorize::{Administrator, Authorized};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 use crate::state::State;
-
-/// A project as clients see it.
-#[derive(Serialize)]
-struct ProjectJson<'a> {
-    id: ProjectId,
-    /// `project_id` in tokens.
-    number: i64,
-    path: &'a RepositoryName,
-    owner: Option<&'a Username>,
-    visibility: Visibility,
-    created_at: DateTime<Utc>,
-}
-
-impl<'a> From<&'a OwnedProject> for ProjectJson<'a> {
-    fn from(owned: &'a OwnedProject) -> Self {
-        Self {
-            id: owned.project.id,
-            number: owned.project.number,
-            path: &owned.project.path,
-            owner: owned.owner.as_ref(),
-            visibility: owned.project.visibility,
-            created_at: owned.project.created_at,
-        }
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +31,7 @@ struct ChangeProject {
 }
 
 /// The project that an address names.
-async fn named(state: &State, segment: &str) -> Result<OwnedProject, ApiError> {
+async fn named(state: &State, segment: &str) -> Result<Project, ApiError> {
     let database = &state.database;
     let found = if let Ok(id) = Uuid::try_parse(segment) {
         project::find_by_id(database, ProjectId(id)).await?
@@ -72,10 +46,10 @@ async fn named(state: &State, segment: &str) -> Result<OwnedProject, ApiError> {
     Ok(found.ok_or(ProjectError::NotFound)?)
 }
 
-fn answer(project: &OwnedProject) -> HttpResponse {
+fn answer(project: &Project) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(ProjectJson::from(project))
+        .json(project)
 }
 
 /// `GET /api/v1/projects`
@@ -90,14 +64,14 @@ pub async fn list(
         &request,
         &wanted,
         &page,
-        |owned| owned.project.path.as_str(),
-        |owned| serde_json::json!(ProjectJson::from(owned)),
+        |project| project.path.as_str(),
+        Clone::clone,
     ))
 }
 
 /// `POST /api/v1/projects`
 pub async fn create(
-    _: Authorized<Administrator>,
+    caller: Authorized<Administrator>,
     body: JsonBody,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -109,12 +83,12 @@ pub async fn create(
         owner: create.owner.map(|owner| owner.parse()).transpose()?,
         visibility: create.visibility.unwrap_or(Visibility::Private),
     };
-    let project = project::create(&state.database, &state.clock, new).await?;
-    let id = project.project.id.0;
+    let project = project::create(&state.context(&caller.into_user()), new).await?;
+    let id = project.id.0;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/projects/{id}")))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(ProjectJson::from(&project)))
+        .json(&project))
 }
 
 /// `GET /api/v1/projects/{project}`
@@ -128,26 +102,26 @@ pub async fn show(
 
 /// `PATCH /api/v1/projects/{project}`
 pub async fn change(
-    _: Authorized<Administrator>,
+    caller: Authorized<Administrator>,
     path: web::Path<String>,
     body: JsonBody,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut found = named(&state, &path).await?;
+    let found = named(&state, &path).await?;
     let change: ChangeProject = body.read().await?;
-    let database = &state.database;
-    found.project = project::set_visibility(database, found.project.id, change.visibility).await?;
-    Ok(answer(&found))
+    let context = state.context(&caller.into_user());
+    let changed = project::set_visibility(&context, found.id, change.visibility, None).await?;
+    Ok(answer(&changed))
 }
 
 /// `DELETE /api/v1/projects/{project}`
 pub async fn delete(
-    _: Authorized<Administrator>,
+    caller: Authorized<Administrator>,
     path: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let found = named(&state, &path).await?;
-    project::delete(&state.database, found.project.id).await?;
+    project::delete(&state.context(&caller.into_user()), found.id, None).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
