@@ -373,20 +373,7 @@ impl Registry {
         held: &Held,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut work = pin!(work);
-        let mut renewal = tokio::time::interval(RENEWAL);
-        renewal.tick().await;
-        let result = loop {
-            tokio::select! {
-                result = &mut work => break result,
-                _ = renewal.tick() => match self.renew(held).await {
-                    Ok(true) => {}
-                    Ok(false) => break Err(Error::UploadBusy),
-                    // Whether the lease still holds is seen when its work is acknowledged.
-                    Err(error) => tracing::warn!(%error, "cannot renew the lease of an upload"),
-                },
-            }
-        };
+        let result = beside_renewals(work, RENEWAL, async || self.renew(held).await).await;
         if result.is_err() {
             let released = self
                 .transaction(async |tx, _| {
@@ -405,6 +392,34 @@ impl Registry {
             Ok(uploads::renew(tx, &held.upload.key, held.writer, now + LEASE).await?)
         })
         .await
+    }
+}
+
+/// Runs `work`, and `renew` at each `interval` until then. `renew` answers whether the lease still holds.
+///
+/// Both are polled all the time: `work` may be in the middle of a transaction, which a renewal that
+/// wants one, too, has to wait for.
+async fn beside_renewals<T>(
+    work: impl Future<Output = Result<T, Error>>,
+    interval: Duration,
+    renew: impl AsyncFn() -> Result<bool, Error>,
+) -> Result<T, Error> {
+    let renewals = async {
+        let mut due = tokio::time::interval(interval);
+        due.tick().await;
+        loop {
+            due.tick().await;
+            match renew().await {
+                Ok(true) => {}
+                Ok(false) => return Error::UploadBusy,
+                // Whether the lease still holds is seen when its work is acknowledged.
+                Err(error) => tracing::warn!(%error, "cannot renew the lease of an upload"),
+            }
+        }
+    };
+    tokio::select! {
+        result = work => result,
+        lost = renewals => Err(lost),
     }
 }
 
@@ -461,3 +476,7 @@ async fn write(
     }
     Ok((writer.finish().await?, interrupted))
 }
+
+#[cfg(test)]
+#[path = "uploads_tests.rs"]
+mod tests;
