@@ -1,6 +1,7 @@
 //! `SQLite` or `PostgreSQL` behind one type and one SQL text.
 //!
-//! - [`Database`]: the pools; [`Database::read`] and [`Database::begin`] hand out a [`Tx`].
+//! - [`Database`]: the pools; [`Database::read`], [`Database::begin`] and
+//!   [`Database::begin_relaxed`] hand out a [`Tx`].
 //! - [`sql!`]: runs one statement on whichever database a [`Tx`] belongs to.
 //! - [`Error`]: what went wrong, by what the caller can do about it.
 //! - [`DatabaseUrl`]: where a database is.
@@ -81,7 +82,7 @@ impl Database {
                     .filename(path)
                     .journal_mode(SqliteJournalMode::Wal)
                     // FULL: a commit is on the disk when it is acknowledged. NORMAL may lose the
-                    // last commits of a WAL at a power cut.
+                    // last commits of a WAL at a power cut. Each transaction says it again.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(BUSY_TIMEOUT);
@@ -144,13 +145,32 @@ impl Database {
 
     /// For changing: all statements up to [`Tx::commit`] take effect together, or none does.
     pub async fn begin(&self) -> Result<Tx, Error> {
+        // IMMEDIATE: a transaction that reads first and writes later must not find, between the
+        // two, that somebody else has written.
+        self.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE", "BEGIN")
+            .await
+    }
+
+    /// Like [`begin`](Self::begin), for changes that nobody is told to rely on: leases and
+    /// reservations. The commit does not wait for the disk, so that a power cut may undo it; the
+    /// end of the process does not. The next commit that does wait keeps it as well: no change
+    /// survives one that came before it and did not.
+    pub async fn begin_relaxed(&self) -> Result<Tx, Error> {
+        self.begin_with(
+            "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+            "BEGIN; SET LOCAL synchronous_commit = off",
+        )
+        .await
+    }
+
+    async fn begin_with(&self, sqlite: &'static str, postgres: &'static str) -> Result<Tx, Error> {
         Ok(match self {
-            // IMMEDIATE: a transaction that reads first and writes later must not find, between
-            // the two, that somebody else has written.
-            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::Writing(
-                pools.writer.begin_with("BEGIN IMMEDIATE").await?,
-            )),
-            Self::Postgres(pool) => Tx::Postgres(PostgresTx::Writing(pool.begin().await?)),
+            Self::Sqlite(pools) => {
+                Tx::Sqlite(SqliteTx::Writing(pools.writer.begin_with(sqlite).await?))
+            }
+            Self::Postgres(pool) => {
+                Tx::Postgres(PostgresTx::Writing(pool.begin_with(postgres).await?))
+            }
         })
     }
 

@@ -44,6 +44,21 @@ async fn insert(tx: &mut Tx, name: &str, microseconds: i64) -> Result<u64, Error
     )
 }
 
+/// How long the commit of this transaction waits, as the database calls it.
+async fn commit_level(tx: &mut Tx) -> String {
+    match tx {
+        // https://www.sqlite.org/pragma.html#pragma_synchronous
+        Tx::Sqlite(_) => match sql!(tx, fetch_one(i64,), "PRAGMA synchronous").unwrap() {
+            (1,) => "off".to_owned(),
+            (level,) => level.to_string(),
+        },
+        Tx::Postgres(_) => {
+            let (level,) = sql!(tx, fetch_one(String,), "SHOW synchronous_commit").unwrap();
+            level
+        }
+    }
+}
+
 crate::test_on_both! {
     migrations: (sqlite(), postgres());
 
@@ -70,6 +85,22 @@ crate::test_on_both! {
             sql!(&mut tx, fetch_all (String,), "SELECT name FROM things ORDER BY at").unwrap();
         let names: Vec<String> = sorted.into_iter().map(|(name,)| name).collect();
         assert_eq!(names, ["0", "1", "2", "3", "4", "5", "6"]);
+    }
+
+    async fn what_was_committed_without_waiting_is_there_all_the_same(database: Database) {
+        let mut tx = database.begin().await.unwrap();
+        let usual = commit_level(&mut tx).await;
+        drop(tx);
+        let mut tx = database.begin_relaxed().await.unwrap();
+        insert(&mut tx, "relaxed", 0).await.unwrap();
+        assert_eq!(commit_level(&mut tx).await, "off");
+        tx.commit().await.unwrap();
+
+        // On the same connection: the next one waits again.
+        let mut tx = database.begin().await.unwrap();
+        assert_eq!(commit_level(&mut tx).await, usual);
+        let (count,) = sql!(&mut tx, fetch_one (i64,), "SELECT count(*) FROM things").unwrap();
+        assert_eq!(count, 1);
     }
 
     async fn a_dropped_transaction_leaves_nothing(database: Database) {
@@ -100,6 +131,13 @@ crate::test_on_both! {
         let error = sql!(&mut tx, execute, "DELETE FROM nothing").unwrap_err();
         assert!(matches!(error, Error::Internal(_)), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn sqlite_waits_for_the_disk_unless_told_otherwise() {
+    let test = testing::TestDatabase::sqlite(&sqlite()).await;
+    let mut tx = test.database.begin().await.unwrap();
+    assert_eq!(commit_level(&mut tx).await, "2");
 }
 
 #[tokio::test]

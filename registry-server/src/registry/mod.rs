@@ -148,10 +148,29 @@ impl Registry {
         &self,
         work: impl AsyncFn(&mut Tx, DateTime<Utc>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.attempt(async || self.database.begin().await, work)
+            .await
+    }
+
+    /// Like [`transaction`](Self::transaction), for what no client is told to rely on: its commit
+    /// does not wait for the disk. See [`Database::begin_relaxed`].
+    async fn relaxed_transaction<T>(
+        &self,
+        work: impl AsyncFn(&mut Tx, DateTime<Utc>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.attempt(async || self.database.begin_relaxed().await, work)
+            .await
+    }
+
+    async fn attempt<T>(
+        &self,
+        begin: impl AsyncFn() -> Result<Tx, database::Error>,
+        work: impl AsyncFn(&mut Tx, DateTime<Utc>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut attempt = 1;
         loop {
             let result = async {
-                let mut tx = self.database.begin().await?;
+                let mut tx = begin().await?;
                 let value = work(&mut tx, self.clock.now()).await?;
                 tx.commit().await?;
                 Ok(value)
