@@ -8,6 +8,7 @@
 //! - [`layout`]: these paths; only validated types become part of one.
 //! - [`reader`]: open files and streams from them.
 //! - [`writer`]: one append to an upload.
+//! - [`flush`]: what is written reaches the disk while an upload goes on.
 //! - [`durable`]: directories that survive a power cut.
 //! - [`walk`]: listings for sweeps.
 //!
@@ -16,6 +17,7 @@
 //! the next request writes.
 
 mod durable;
+mod flush;
 mod layout;
 mod reader;
 mod walk;
@@ -33,6 +35,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use self::durable::DurableDirectories;
+use self::flush::Flushes;
 use self::layout::Layout;
 pub(super) use self::reader::{FileBlob, FileStream};
 use self::writer::FileWriter;
@@ -53,6 +56,7 @@ pub struct FilesystemStore(Arc<Inner>);
 struct Inner {
     layout: Layout,
     directories: DurableDirectories,
+    flushes: Flushes,
 }
 
 impl FilesystemStore {
@@ -68,6 +72,7 @@ impl FilesystemStore {
         Ok(Self(Arc::new(Inner {
             layout,
             directories,
+            flushes: Flushes::default(),
         })))
     }
 

@@ -1,12 +1,11 @@
 //! [`FileWriter`]: one append to an upload, hashed and written behind the caller's back.
 //!
-//! Two buffers: while the blocking pool hashes and writes one, the caller fills the other. The
-//! kernel is asked to start writing to the disk every few MiB, so that the fsync at the end
-//! finds little left to do.
+//! Two buffers: while the blocking pool hashes and writes one, the caller fills the other. What is
+//! written is [flushed](super::flush) on the way, so that the fsync at the end finds little left to
+//! do.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,18 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::fs::Advice;
 use tokio::task::JoinHandle;
 
+use super::flush::Flushing;
 use super::{FilesystemStore, durable, run_blocking};
 use crate::blob_store::{BlobStoreError, UploadKey, UploadProgress, UploadWriter};
 use crate::oci::{Algorithm, Hasher};
 
 /// Of each of the two buffers. Smaller ones cost thread hops, larger ones memory per upload.
 const BUFFER: usize = 192 << 10;
-
-/// How much is written before the kernel is asked to start on it.
-const WRITE_BACK: u64 = 8 << 20;
 
 /// How long to wait for a writer whose request is gone to finish its last write.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -42,6 +38,7 @@ pub(super) struct FileWriter {
     start: u64,
     /// Accepted bytes, `filling` included.
     offset: u64,
+    flushing: Flushing,
     state: State,
 }
 
@@ -56,12 +53,10 @@ enum State {
 /// What travels to the blocking pool and back.
 #[derive(Debug)]
 struct Work {
-    file: File,
+    file: Arc<File>,
     hasher: Hasher,
     /// Written and hashed up to here.
     written: u64,
-    /// The kernel was asked to write up to here.
-    handed_over: u64,
     buffer: Vec<u8>,
 }
 
@@ -96,15 +91,15 @@ impl FileWriter {
                 None => hash(&file, offset, algorithm)?,
             };
             Ok(Box::new(Work {
-                file,
+                file: Arc::new(file),
                 hasher,
                 written: offset,
-                handed_over: offset,
                 buffer: Vec::new(),
             }))
         })
         .await?;
         Ok(Self {
+            flushing: store.0.flushes.of_upload(offset),
             store,
             upload: upload.clone(),
             algorithm,
@@ -130,6 +125,7 @@ impl FileWriter {
     /// Swaps the buffers and starts to write the full one.
     async fn flush(&mut self) -> Result<(), BlobStoreError> {
         let mut work = self.idle().await?;
+        self.flushing.written(&work.file, work.written).await?;
         std::mem::swap(&mut self.filling, &mut work.buffer);
         self.state = State::Writing(tokio::task::spawn_blocking(move || {
             work.write()?;
@@ -145,20 +141,7 @@ impl Work {
         self.file.write_all_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
-        if self.written - self.handed_over >= WRITE_BACK {
-            self.start_write_back();
-        }
         Ok(())
-    }
-
-    /// `POSIX_FADV_DONTNEED` starts to write the range's dirty pages and does not wait; only clean
-    /// ones would be dropped, and these have just been written. (`sync_file_range` says the same
-    /// more directly, but no safe interface to it exists.)
-    fn start_write_back(&mut self) {
-        let length = NonZeroU64::new(self.written - self.handed_over);
-        // Advice: failing to give it costs time at the end, nothing else.
-        let _ = rustix::fs::fadvise(&self.file, self.handed_over, length, Advice::DontNeed);
-        self.handed_over = self.written;
     }
 }
 
@@ -197,12 +180,17 @@ impl UploadWriter for FileWriter {
             algorithm,
             filling,
             start,
+            offset,
+            mut flushing,
             ..
         } = *self;
+        flushing.settle().await?;
+        let turn = flushing.last_turn(offset).await?;
         work.buffer = filling;
         run_blocking(move || {
             work.write()?;
             work.file.sync_data()?;
+            drop(turn);
             // Bytes acknowledged before have brought the way to them along.
             if start == 0 {
                 let directory = store.0.layout.upload_directory(&upload);
