@@ -5,8 +5,8 @@ use database::Database;
 use registry_token::RepositoryName;
 
 use crate::accounts::password::{HashCost, PasswordHash};
-use crate::accounts::user::NewUser;
-use crate::accounts::{NewPassword, PasswordPolicy, Passwords, Username};
+use crate::accounts::user::{self, NewUser};
+use crate::accounts::{NewPassword, PasswordPolicy, Passwords, User, Username};
 use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -59,4 +59,11 @@ pub fn new_user(username: &str) -> NewUser {
         is_admin: false,
         password: None,
     }
+}
+
+/// A user that exists.
+pub async fn user(context: &Context, new: NewUser) -> User {
+    user::create(&context.database, &context.clock, new)
+        .await
+        .unwrap()
 }

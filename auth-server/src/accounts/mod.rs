@@ -12,6 +12,8 @@ pub mod password;
 mod pattern;
 pub mod project;
 mod role;
+pub mod secret;
+pub mod token;
 pub mod user;
 mod username;
 
@@ -20,5 +22,7 @@ pub use self::password::{NewPassword, PasswordError, PasswordPolicy, Passwords};
 pub use self::pattern::{InvalidPattern, Pattern};
 pub use self::project::{Project, ProjectError, ProjectId, Visibility};
 pub use self::role::{Role, UnknownRole};
+pub use self::secret::TokenSecret;
+pub use self::token::{Token, TokenError, TokenPolicy};
 pub use self::user::{User, UserError, UserId};
 pub use self::username::{InvalidUsername, Username};

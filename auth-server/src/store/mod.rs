@@ -4,11 +4,19 @@
 //! Columns are listed by name, never `*`: a prepared `SELECT *` breaks on a replica that still
 //! runs when a migration adds a column.
 
+/// What a [`User`](crate::accounts::User) is read from, in a statement that calls its table `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.email, u.is_admin, u.created_at, u.disabled_at, u.last_login_at"
+    };
+}
+
 pub(crate) mod audit;
 pub(crate) mod memberships;
 pub(crate) mod paths;
 pub(crate) mod projects;
 pub(crate) mod refresh_tokens;
+pub(crate) mod tokens;
 pub(crate) mod users;
 
 use sqlx::migrate::Migrator;
@@ -18,6 +26,13 @@ pub static SQLITE: Migrator = sqlx::migrate!("../migrations/auth/sqlite");
 
 /// The schema for `PostgreSQL`.
 pub static POSTGRES: Migrator = sqlx::migrate!("../migrations/auth/postgres");
+
+/// A column holds what this version cannot read.
+pub(crate) fn undecodable(
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> database::Error {
+    sqlx::Error::Decode(Box::new(error)).into()
+}
 
 #[cfg(test)]
 mod tests;

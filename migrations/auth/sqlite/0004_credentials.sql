@@ -8,8 +8,8 @@ CREATE TABLE tokens (
     path              INTEGER REFERENCES paths (number) ON DELETE CASCADE,
     -- What people call it.
     name              TEXT NOT NULL,
-    -- Of deploy and job tokens, which have one of their own.
-    username          TEXT UNIQUE,
+    -- Of deploy and job tokens, which have one of their own; free again once it is revoked.
+    username          TEXT,
     -- The token itself is shown once and never stored.
     token_sha256      BLOB NOT NULL UNIQUE,
     -- Of personal tokens: `read_registry write_registry`, separated by spaces.
@@ -33,6 +33,7 @@ CREATE TABLE tokens (
     CHECK ((kind = 'personal') = (actions IS NULL))
 ) STRICT;
 
+CREATE UNIQUE INDEX tokens_by_username ON tokens (username) WHERE revoked_at IS NULL;
 CREATE INDEX tokens_by_user ON tokens (user_id);
 CREATE INDEX tokens_by_path ON tokens (path);
 CREATE INDEX tokens_by_expiry ON tokens (expires_at);
