@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
 use tokio::{fs::File, io::AsyncReadExt, time::Instant};
 use url::Url;
 
@@ -32,6 +33,15 @@ pub(crate) struct Origin {
     due: Instant,
     failures_in_a_row: u32,
     failure: Option<String>,
+    /// How long the issuer says that its last answer holds.
+    fresh_for: Option<Duration>,
+}
+
+/// What a place said.
+struct Read {
+    /// `None`: nothing has changed since it was last read.
+    keys: Option<TrustedKeys>,
+    fresh_for: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -85,6 +95,7 @@ impl Origin {
             due: Instant::now(),
             failures_in_a_row: 0,
             failure: None,
+            fresh_for: None,
         })
     }
 
@@ -127,10 +138,11 @@ impl Origin {
     /// Reads the place. True if the keys are others than before.
     pub async fn refresh(&mut self, settings: &KeySourceSettings) -> Result<bool, ReadError> {
         self.last_read = Instant::now();
-        match self.reader.read(&self.place.setting).await {
-            Ok(keys) => {
+        match self.reader.read(&self.place.setting, settings).await {
+            Ok(read) => {
+                self.fresh_for = read.fresh_for;
                 self.due = self.last_read + self.interval(settings);
-                Ok(self.accept(keys))
+                Ok(self.accept(read.keys))
             }
             Err(error) => {
                 self.due = self.last_read + self.retry_interval(settings);
@@ -189,7 +201,10 @@ impl Origin {
     fn interval(&self, settings: &KeySourceSettings) -> Duration {
         match self.reader {
             Reader::File { .. } => settings.file_interval,
-            Reader::Url { .. } => settings.fetch_interval,
+            Reader::Url { .. } => {
+                let regular = settings.fetch_interval;
+                self.fresh_for.map_or(regular, |fresh| fresh.min(regular))
+            }
         }
     }
 
@@ -208,14 +223,22 @@ impl Reader {
         }
     }
 
-    /// `None`: nothing has changed since it was last read.
-    async fn read(&mut self, setting: &str) -> Result<Option<TrustedKeys>, ReadError> {
+    async fn read(
+        &mut self,
+        setting: &str,
+        settings: &KeySourceSettings,
+    ) -> Result<Read, ReadError> {
         match self {
             Self::Url { url, client } => {
-                let body = fetch(client, url).await.map_err(ReadError::ForNow)?;
+                let shortest = settings.shortest_interval;
+                let fetched = fetch(client, url, shortest).await;
+                let (body, fresh_for) = fetched.map_err(ReadError::ForNow)?;
                 let keys = jwks_keys(&body);
                 let keys = keys.map_err(|reason| ReadError::ForNow(reason.to_string()))?;
-                Ok(Some(keys))
+                Ok(Read {
+                    keys: Some(keys),
+                    fresh_for,
+                })
             }
             Self::File { path, parse, stamp } => {
                 let known = stamp.take();
@@ -230,7 +253,10 @@ impl Reader {
                 })?;
                 let Some((content, new)) = read else {
                     *stamp = known;
-                    return Ok(None);
+                    return Ok(Read {
+                        keys: None,
+                        fresh_for: None,
+                    });
                 };
                 let keys = within_bounds(&content).and_then(|()| parse(&content));
                 let keys = keys.map_err(|reason| {
@@ -242,7 +268,10 @@ impl Reader {
                     })
                 })?;
                 *stamp = Some(new);
-                Ok(Some(keys))
+                Ok(Read {
+                    keys: Some(keys),
+                    fresh_for: None,
+                })
             }
         }
     }
@@ -309,19 +338,45 @@ fn client(url: &Url, setting: &str, timeout: Duration) -> Result<reqwest::Client
     })
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url) -> Result<Vec<u8>, String> {
+/// The answer, and how long it holds.
+async fn fetch(
+    client: &reqwest::Client,
+    url: &Url,
+    shortest: Duration,
+) -> Result<(Vec<u8>, Option<Duration>), String> {
     let failed = |error: reqwest::Error| with_causes(&error.without_url());
     let request = client.get(url.clone()).header("accept", "application/json");
     let mut response = request.send().await.map_err(failed)?;
     if !response.status().is_success() {
         return Err(format!("the issuer answered {}", response.status()));
     }
+    let fresh_for = fresh_for(response.headers(), shortest);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         body.extend_from_slice(&chunk);
         within_bounds(&body).map_err(|reason| reason.to_string())?;
     }
-    Ok(body)
+    Ok((body, fresh_for))
+}
+
+/// What is left of the `max-age` of an answer, some of which it may have spent in a proxy, but not
+/// less than `shortest`. RFC 9111, sections 4.2 and 5.2.2.1.
+///
+/// An issuer that is about to sign with a new key wants to be asked sooner. A `max-age` below
+/// `shortest`, the 0 that many frameworks put everywhere, says nothing about keys.
+fn fresh_for(headers: &HeaderMap, shortest: Duration) -> Option<Duration> {
+    let directives = headers.get_all(CACHE_CONTROL).iter();
+    let max_age = directives
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|directive| directive.trim().split_once('='))
+        .find(|(name, _)| name.eq_ignore_ascii_case("max-age"))
+        .and_then(|(_, seconds)| seconds.trim_matches('"').parse().ok())
+        .map(Duration::from_secs)
+        .filter(|max_age| *max_age >= shortest)?;
+    let age = headers.get(AGE).and_then(|value| value.to_str().ok());
+    let age = Duration::from_secs(age.and_then(|age| age.parse().ok()).unwrap_or(0));
+    Some(max_age.saturating_sub(age).max(shortest))
 }
 
 /// "error sending request: client error (Connect): connection refused"
@@ -329,4 +384,36 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let sentences: Vec<String> = causes.map(ToString::to_string).collect();
     sentences.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_may_say_how_long_its_keys_hold() {
+        let shortest = Duration::from_secs(5);
+        for (cache_control, age, expected) in [
+            ("public, max-age=60", None, Some(60)),
+            ("Max-Age=60", Some("20"), Some(40)),
+            ("max-age=\"60\"", Some("58"), Some(5)),
+            ("max-age=60", Some("600"), Some(5)),
+            ("max-age=60", Some("much"), Some(60)),
+            ("max-age=5", None, Some(5)),
+            ("max-age=4", None, None),
+            ("max-age=0, private, must-revalidate", None, None),
+            ("max-age=-1", None, None),
+            ("no-store", None, None),
+            ("s-maxage=60", None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, cache_control.parse().unwrap());
+            if let Some(age) = age {
+                headers.insert(AGE, age.parse().unwrap());
+            }
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(fresh_for(&headers, shortest), expected, "{cache_control}");
+        }
+        assert_eq!(fresh_for(&HeaderMap::new(), shortest), None);
+    }
 }

@@ -50,8 +50,11 @@ pub struct KeySourceSettings {
     pub origins: Vec<KeyOrigin>,
     /// How often files are looked at.
     pub file_interval: Duration,
-    /// How often a URL is fetched.
+    /// How often a URL is fetched, at least: an issuer may say in `Cache-Control` that it wants to
+    /// be asked sooner.
     pub fetch_interval: Duration,
+    /// The shortest `max-age` that is heeded.
+    pub shortest_interval: Duration,
     /// How soon a URL is fetched again when a token came with an unknown key. Nobody can make
     /// us ask the issuer more often, however many tokens they send.
     pub unknown_key_interval: Duration,
@@ -60,13 +63,14 @@ pub struct KeySourceSettings {
 }
 
 impl KeySourceSettings {
-    /// Files every 3 seconds; URLs every 5 minutes, half a minute apart for unknown keys, with a
-    /// timeout of 10 seconds.
+    /// Files every 3 seconds; URLs every 5 minutes or when the issuer says so, from 5 seconds; half
+    /// a minute apart for unknown keys; with a timeout of 10 seconds.
     pub fn new(origins: Vec<KeyOrigin>) -> Self {
         Self {
             origins,
             file_interval: Duration::from_secs(3),
             fetch_interval: Duration::from_mins(5),
+            shortest_interval: Duration::from_secs(5),
             unknown_key_interval: Duration::from_secs(30),
             fetch_timeout: Duration::from_secs(10),
         }

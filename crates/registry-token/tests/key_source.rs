@@ -125,6 +125,11 @@ struct Issuer {
 
 impl Issuer {
     async fn start(status: u16, body: String) -> Self {
+        Self::start_with("", status, body).await
+    }
+
+    /// With more header lines, each ending in CR LF.
+    async fn start_with(headers: &'static str, status: u16, body: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
             "http://user:secret@{}/jwks.json",
@@ -140,7 +145,7 @@ impl Issuer {
                 let _ = connection.read(&mut [0; 4096]).await;
                 let (status, body) = answers.lock().unwrap().clone();
                 let head = format!(
-                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}connection: close\r\n\r\n",
                     body.len()
                 );
                 let _ = connection.write_all(head.as_bytes()).await;
@@ -383,6 +388,26 @@ async fn an_unknown_key_fetches_sooner_but_not_at_will() {
 
     issuer.answer(200, &jwks(&[&old, &new]));
     eventually("the new key is believed", || watching.accepts(&new)).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_wants_to_be_asked_sooner_is() {
+    let (old, new) = (Signer::new(Algorithm::Es256), Signer::new(Algorithm::Es256));
+    let headers = "cache-control: public, max-age=1\r\n";
+    let issuer = Issuer::start_with(headers, 200, jwks(&[&old])).await;
+    let settings = KeySourceSettings {
+        shortest_interval: Duration::from_secs(1),
+        ..KeySourceSettings::new(vec![issuer.origin()])
+    };
+    let watching = Watching::start(settings).await;
+    issuer.answer(200, &jwks(&[&old, &new]));
+    // No token with the new key has come yet: nothing else makes it look.
+    eventually("it looks again", || issuer.asked() > 1).await;
+    eventually("the new key is known", || {
+        watching.verifier.with_keys(|keys| keys.len() == 2)
+    })
+    .await;
+    assert!(watching.accepts(&new));
 }
 
 #[tokio::test]
