@@ -2,7 +2,7 @@
 //! [`http::error`](crate::http)'s.
 
 use crate::accounts::bootstrap::BootstrapError;
-use crate::token::signing_key::KeyError;
+use crate::token::key_ring::KeyError;
 
 /// Why the auth-server cannot start. Its `Display` is what the operator should read.
 #[derive(Debug, thiserror::Error)]
@@ -11,10 +11,6 @@ pub enum StartError {
     Database(#[from] database::StartError),
     #[error("no signing key: {0}")]
     Key(#[from] KeyError),
-    #[error("no signing key: its thread died: {0}")]
-    KeyThread(#[from] tokio::task::JoinError),
-    #[error("the public keys cannot be written as JSON: {0}")]
-    Publish(#[from] serde_json::Error),
     #[error("password.argon2: {0}")]
     Passwords(#[from] argon2::Error),
     #[error(transparent)]

@@ -23,8 +23,6 @@ mod testing;
 pub mod token;
 mod web;
 
-use std::sync::Arc;
-
 use actix_web::web::{Data, ServiceConfig};
 use database::Database;
 use registry_token::{Access, Audience, Claims};
@@ -36,7 +34,7 @@ use crate::accounts::bootstrap;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::state::State;
-use crate::token::{Issuer, PublishedKeys, signing_key};
+use crate::token::{Issuer, key_start};
 
 pub use crate::error::StartError;
 
@@ -61,16 +59,12 @@ impl Application {
     /// administrator.
     pub async fn build(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let passwords = settings.password.passwords(&clock)?;
-        let (source, now) = (settings.key_source(), clock.now());
-        let loaded = tokio::task::spawn_blocking(move || signing_key::load(&source, now));
         let database = open_database(&settings).await?;
-        let loaded = loaded.await??;
-        for warning in &loaded.warnings {
+        let ring = settings.key_ring();
+        for warning in ring.warnings() {
             tracing::warn!("{warning}");
         }
-        if loaded.generated {
-            tracing::info!(kid = loaded.key.key_id(), "made a signing key");
-        }
+        let keys = key_start::start(ring, database.clone(), clock.clone()).await?;
         let policy = settings.password.policy();
         let generated_password = bootstrap::ensure_administrator(
             &database,
@@ -81,13 +75,12 @@ impl Application {
         )
         .await?;
         let state = State {
-            published: PublishedKeys::of(&loaded.key)?,
             password_policy: policy,
             issuer: Issuer {
                 database: database.clone(),
                 clock: clock.clone(),
                 passwords: passwords.clone(),
-                key: Arc::new(loaded.key),
+                keys,
                 settings: settings.token_settings(),
             },
             database,
@@ -138,7 +131,8 @@ impl Application {
         jobs::spawn(
             self.state.database.clone(),
             self.state.clock.clone(),
-            shutdown.clone(),
+            self.state.issuer.keys.clone(),
+            shutdown,
         );
     }
 
@@ -151,13 +145,13 @@ impl Application {
 /// Whether a token of this key would be accepted now.
 fn check_signing_key(issuer: &Issuer) -> Result<(), String> {
     let now = issuer.clock.now();
-    if let Some(certificate) = issuer.key.certificates().first()
-        && certificate.not_after() < now
-    {
-        return Err(format!(
-            "the certificate of the signing key has ended on {}",
-            certificate.not_after()
-        ));
+    if let Some(problem) = &issuer.keys.load().problem {
+        return Err(problem.clone());
+    }
+    let key = issuer.keys.current();
+    let key = key.ok_or("there is no key to sign tokens with")?;
+    if let Some(problem) = key_start::check_dates(&key, now) {
+        return Err(problem);
     }
     let claims = Claims {
         issuer: issuer.settings.issuer.clone(),
@@ -170,9 +164,7 @@ fn check_signing_key(issuer: &Issuer) -> Result<(), String> {
         access: Access::none(),
         auth_type: None,
     };
-    issuer
-        .key
-        .sign(&claims)
+    key.sign(&claims)
         .map(drop)
         .map_err(|error| error.to_string())
 }

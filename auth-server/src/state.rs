@@ -6,7 +6,7 @@ use crate::accounts::{PasswordPolicy, Passwords, User};
 use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::token::{Issuer, PublishedKeys};
+use crate::token::Issuer;
 
 /// One per application. Cheap to clone, as all its parts are.
 #[derive(Clone, Debug)]
@@ -16,7 +16,6 @@ pub(crate) struct State {
     pub passwords: Passwords,
     pub password_policy: PasswordPolicy,
     pub issuer: Issuer,
-    pub published: PublishedKeys,
 }
 
 impl State {

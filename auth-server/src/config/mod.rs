@@ -17,7 +17,9 @@ use service::telemetry::{Format, Level};
 use crate::accounts::password::{HashCost, PasswordPolicy, Passwords};
 use crate::clock::Clock;
 use crate::token::issue::TokenSettings;
-use crate::token::signing_key::KeySource;
+use crate::token::key_files::{BUNDLE_FILE, KeyFolder};
+use crate::token::key_ring::{KeyPlace, KeyRingSettings};
+use crate::token::sealed::EncryptionKey;
 
 pub use self::http::{DebugSettings, HttpSettings, PrometheusSettings, TlsSection};
 pub use self::values::{ListenAddress, Name, Names, Number, Span, UrlPath};
@@ -26,7 +28,7 @@ pub use self::values::{ListenAddress, Name, Names, Number, Span, UrlPath};
 pub const PREFIX: &str = "AUTH";
 
 /// Settings that may come from a file of their own (`…_file`), and that no error shows.
-const SECRETS: [&str; 2] = ["admin.password", "database.url"];
+const SECRETS: [&str; 3] = ["admin.password", "database.url", "keys.encryptionkey"];
 
 /// The issuer and the service that both servers assume if nobody says otherwise.
 const DEFAULT_ISSUER: &str = "portcullis-auth";
@@ -65,15 +67,37 @@ impl Default for DatabaseSettings {
 }
 
 /// `keys`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KeySettings {
     /// The folder of the signing key and of `bundle.pem`; by default `keys` in the data folder.
     pub path: Option<PathBuf>,
     /// A private key that somebody else has made, and its certificate.
     pub mounted: Option<MountedKey>,
+    /// Keeps private keys in the database, encrypted with this one, and not in files.
+    pub encryptionkey: Option<EncryptionKey>,
     /// Of a key that is to be made.
     pub algorithm: SigningAlgorithm,
+    /// How long a new key is published before it signs.
+    pub publishahead: Span<20, 2_592_000>,
+    /// How long a key signs before the next one is made.
+    pub rotateevery: Option<Span<3_600, 315_360_000>>,
 }
+
+impl Default for KeySettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            mounted: None,
+            encryptionkey: None,
+            algorithm: SigningAlgorithm::default(),
+            publishahead: PUBLISH_AHEAD,
+            rotateevery: None,
+        }
+    }
+}
+
+/// Twice what registries of ours take to look again, and what others take too.
+const PUBLISH_AHEAD: Span<20, 2_592_000> = Span::clamped(600);
 
 /// `keys.signingkey` and `keys.certificate`: PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +114,10 @@ impl<'de> Deserialize<'de> for KeySettings {
             path: Option<PathBuf>,
             signingkey: Option<PathBuf>,
             certificate: Option<PathBuf>,
+            encryptionkey: Option<EncryptionKey>,
             algorithm: SigningAlgorithm,
+            publishahead: Option<Span<20, 2_592_000>>,
+            rotateevery: Option<Span<3_600, 315_360_000>>,
         }
 
         let keys = Keys::deserialize(deserializer)?;
@@ -108,10 +135,33 @@ impl<'de> Deserialize<'de> for KeySettings {
                 ));
             }
         };
+        if mounted.is_some() && keys.encryptionkey.is_some() {
+            return Err(de::Error::custom(
+                "signingkey and encryptionkey exclude each other: a mounted key is not kept",
+            ));
+        }
+        if mounted.is_some() && keys.rotateevery.is_some() {
+            return Err(de::Error::custom(
+                "signingkey and rotateevery exclude each other: rotating a mounted key takes \
+                 somebody who mounts another",
+            ));
+        }
+        let publishahead = keys.publishahead.unwrap_or(PUBLISH_AHEAD);
+        if keys
+            .rotateevery
+            .is_some_and(|every| every.get() <= publishahead.get())
+        {
+            return Err(de::Error::custom(
+                "rotateevery must be longer than publishahead: a key signs before the next is made",
+            ));
+        }
         Ok(Self {
             path: keys.path,
             mounted,
+            encryptionkey: keys.encryptionkey,
             algorithm: keys.algorithm,
+            publishahead,
+            rotateevery: keys.rotateevery,
         })
     }
 }
@@ -262,18 +312,16 @@ impl Settings {
         self.database
             .url
             .get_or_insert_with(|| DatabaseUrl::Sqlite(folder.join("auth.sqlite")));
-        if self.keys.mounted.is_none() {
-            self.keys.path.get_or_insert_with(|| folder.join("keys"));
-        }
+        self.keys.path.get_or_insert_with(|| folder.join("keys"));
         self
     }
 
     /// The certificates that a registry checks our tokens against.
     #[must_use]
     pub fn bundle_path(&self) -> PathBuf {
-        match &self.keys.mounted {
-            Some(mounted) => mounted.certificate.clone(),
-            None => self.key_folder().join("bundle.pem"),
+        match (&self.keys.path, &self.keys.mounted) {
+            (None, Some(mounted)) => mounted.certificate.clone(),
+            _ => self.key_folder().join(BUNDLE_FILE),
         }
     }
 
@@ -281,17 +329,37 @@ impl Settings {
         self.keys.path.clone().unwrap_or_else(|| "keys".into())
     }
 
-    pub(crate) fn key_source(&self) -> KeySource {
-        match &self.keys.mounted {
-            Some(mounted) => KeySource::Mounted {
-                key: mounted.key.clone(),
-                certificate: mounted.certificate.clone(),
-                folder: self.keys.path.clone(),
-            },
-            None => KeySource::Folder {
-                path: self.key_folder(),
-                algorithm: self.keys.algorithm,
-            },
+    /// What the signing keys are like, and where they are.
+    pub(crate) fn key_ring(&self) -> KeyRingSettings {
+        let keys = &self.keys;
+        let folder = keys.path.clone().map(KeyFolder::new);
+        let (place, bundle) = match (&keys.mounted, &keys.encryptionkey) {
+            (Some(mounted), _) => {
+                let place = KeyPlace::Mounted {
+                    key: mounted.key.clone(),
+                    certificate: mounted.certificate.clone(),
+                };
+                (place, folder)
+            }
+            (None, Some(key)) => {
+                let place = KeyPlace::Database {
+                    key: key.clone(),
+                    folder: folder.clone(),
+                };
+                (place, folder)
+            }
+            (None, None) => {
+                let folder = KeyFolder::new(self.key_folder());
+                (KeyPlace::Folder(folder.clone()), Some(folder))
+            }
+        };
+        KeyRingSettings {
+            place,
+            bundle,
+            algorithm: keys.algorithm,
+            publish_ahead: keys.publishahead.get(),
+            rotate_every: keys.rotateevery.map(Span::get),
+            token_lifetime: self.token.lifetime.get(),
         }
     }
 

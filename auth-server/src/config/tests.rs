@@ -52,7 +52,7 @@ http:
   draintimeout: 5s
   debug: {addr: ':9000', prometheus: {enabled: true, path: /m}}
 database: {url: 'postgres://auth:secret@db/auth', connections: 20}
-keys: {path: /keys, signingkey: /mounted/key.pem, certificate: /mounted/cert.pem, algorithm: RS256}
+keys: {path: /keys, signingkey: /mounted/key.pem, certificate: /mounted/cert.pem, algorithm: RS256, publishahead: 1m}
 token: {issuer: 'https://auth.example', services: [one, two], lifetime: 10m, refreshlifetime: 24h}
 password: {minlength: 16, argon2: {memory: 47104, iterations: 1, parallelism: 2}, concurrency: 3, queue: 9}
 admin: {password: 'a good password'}
@@ -79,6 +79,7 @@ log: {level: debug, formatter: json}
         settings.keys.mounted.as_ref().unwrap().certificate,
         Path::new("/mounted/cert.pem")
     );
+    assert_eq!(settings.keys.publishahead.get(), Duration::from_mins(1));
     let token = settings.token_settings();
     assert_eq!(token.issuer, "https://auth.example");
     assert_eq!(token.services, ["one", "two"]);
@@ -148,6 +149,13 @@ fn every_refusal_names_the_setting_and_the_remedy() {
         ("AUTH_KEYS_SIGNINGKEY", "/key.pem", "certificate"),
         ("AUTH_KEYS_CERTIFICATE", "/cert.pem", "signingkey"),
         ("AUTH_KEYS_ALGORITHM", "HS256", "HS256"),
+        (
+            "AUTH_KEYS_ENCRYPTIONKEY",
+            "a passphrase",
+            "openssl rand -hex 32",
+        ),
+        ("AUTH_KEYS_PUBLISHAHEAD", "19s", "20s"),
+        ("AUTH_KEYS_ROTATEEVERY", "59m", "1h"),
         ("AUTH_TOKEN_ISSUER", "two words", "visible ASCII"),
         ("AUTH_TOKEN_ISSUER", "quo\"te", "quotation mark"),
         ("AUTH_TOKEN_ISSUER", &long, "255"),
@@ -195,6 +203,70 @@ fn no_secret_shows_in_debug() {
     assert!(!format!("{settings:?}").contains("s3cret"));
 }
 
+fn folder_of(settings: &Settings) -> PathBuf {
+    let KeyPlace::Folder(folder) = settings.key_ring().place else {
+        panic!("{:?}", settings.keys);
+    };
+    folder.path().to_owned()
+}
+
+#[test]
+fn keys_are_where_the_settings_say() {
+    let key = "00".repeat(32);
+    let sealed = from_variables(&[("AUTH_KEYS_ENCRYPTIONKEY", &key)]).unwrap();
+    let ring = sealed.key_ring();
+    assert!(matches!(
+        ring.place,
+        KeyPlace::Database { folder: None, .. }
+    ));
+    assert!(ring.bundle.is_none(), "nobody has named a folder for it");
+    let with_folder = sealed.in_data_folder(Path::new("/data"));
+    assert_eq!(
+        with_folder.bundle_path(),
+        Path::new("/data/keys/bundle.pem")
+    );
+    assert!(with_folder.key_ring().bundle.is_some());
+
+    let mounted = [
+        ("AUTH_KEYS_SIGNINGKEY", "/mounted/key.pem"),
+        ("AUTH_KEYS_CERTIFICATE", "/mounted/cert.pem"),
+    ];
+    let mounted = from_variables(&mounted).unwrap();
+    assert!(matches!(mounted.key_ring().place, KeyPlace::Mounted { .. }));
+    assert_eq!(mounted.bundle_path(), Path::new("/mounted/cert.pem"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, format!("{key}\n")).unwrap();
+    let name = "AUTH_KEYS_ENCRYPTIONKEY_FILE";
+    let settings = from_variables(&[(name, file.to_str().unwrap())]).unwrap();
+    assert!(settings.keys.encryptionkey.is_some());
+}
+
+#[test]
+fn settings_of_keys_that_contradict_each_other_are_refused() {
+    for (settings, words) in [
+        (
+            "{signingkey: a, certificate: b, rotateevery: 24h}",
+            "rotateevery",
+        ),
+        (
+            "{rotateevery: 1h, publishahead: 1h}",
+            "longer than publishahead",
+        ),
+    ] {
+        let error = from_file(&format!("keys: {settings}\n")).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    let key = "00".repeat(32);
+    let text = format!("keys: {{signingkey: a, certificate: b, encryptionkey: '{key}'}}\n");
+    let error = from_file(&text).unwrap_err();
+    assert!(
+        error.contains("encryptionkey") && !error.contains(&key),
+        "{error}"
+    );
+}
+
 #[test]
 fn what_has_no_place_goes_to_the_data_folder() {
     let folder = Path::new("/data");
@@ -203,10 +275,8 @@ fn what_has_no_place_goes_to_the_data_folder() {
         settings.database_url().described(),
         "sqlite:/data/auth.sqlite"
     );
-    let KeySource::Folder { path, .. } = settings.key_source() else {
-        panic!("no key is mounted");
-    };
-    assert_eq!(path, Path::new("/data/keys"));
+    assert_eq!(folder_of(&settings), Path::new("/data/keys"));
+    assert_eq!(settings.bundle_path(), Path::new("/data/keys/bundle.pem"));
 
     let settings = from_variables(&[
         ("AUTH_DATABASE_URL", "sqlite:/elsewhere/a.sqlite"),
@@ -218,8 +288,5 @@ fn what_has_no_place_goes_to_the_data_folder() {
         settings.database_url().described(),
         "sqlite:/elsewhere/a.sqlite"
     );
-    let KeySource::Folder { path, .. } = settings.key_source() else {
-        panic!("no key is mounted");
-    };
-    assert_eq!(path, Path::new("/elsewhere/keys"));
+    assert_eq!(folder_of(&settings), Path::new("/elsewhere/keys"));
 }

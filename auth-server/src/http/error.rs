@@ -274,7 +274,7 @@ impl From<IssueError> for ApiError {
             IssueError::Login(error) => error.into(),
             IssueError::Refresh(error) => error.into(),
             IssueError::Database(error) => error.into(),
-            IssueError::Sign(_) => Self::internal(&error),
+            IssueError::NoKey | IssueError::Sign(_) => Self::internal(&error),
         }
     }
 }

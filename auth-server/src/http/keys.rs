@@ -1,25 +1,33 @@
 //! What verifiers fetch: `/.well-known/jwks.json` and `/certs/bundle.pem`.
 
+use std::time::Duration;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::state::State;
 use crate::token::jwks::Document;
 
-/// A verifier asks again after this time. A new key is published longer than this before it signs.
-const CACHE_CONTROL: &str = "public, max-age=300";
-
 /// The public keys as a JSON Web Key Set. RFC 7517.
 pub async fn jwks(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    answer(&request, &state.published.jwks, "application/jwk-set+json")
+    let keys = &state.issuer.keys;
+    let jwks = &keys.load().published.jwks;
+    answer(&request, jwks, keys.max_age(), "application/jwk-set+json")
 }
 
 /// The certificates that a registry takes as its `rootcertbundle`.
 pub async fn bundle(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    answer(&request, &state.published.bundle, "application/x-pem-file")
+    let keys = &state.issuer.keys;
+    let bundle = &keys.load().published.bundle;
+    answer(&request, bundle, keys.max_age(), "application/x-pem-file")
 }
 
-fn answer(request: &HttpRequest, document: &Document, media_type: &str) -> HttpResponse {
+fn answer(
+    request: &HttpRequest,
+    document: &Document,
+    max_age: Duration,
+    media_type: &str,
+) -> HttpResponse {
     let known = request
         .headers()
         .get_all(header::IF_NONE_MATCH)
@@ -34,7 +42,10 @@ fn answer(request: &HttpRequest, document: &Document, media_type: &str) -> HttpR
     };
     response
         .insert_header((header::ETAG, document.etag.as_str()))
-        .insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
+        .insert_header((
+            header::CACHE_CONTROL,
+            format!("public, max-age={}", max_age.as_secs()),
+        ));
     if known {
         return response.finish();
     }

@@ -8,6 +8,11 @@ use service::shutdown::Shutdown;
 
 use crate::clock::Clock;
 use crate::store;
+use crate::token::{KeyRing, rotation};
+
+/// How often the signing keys are looked at. A new key takes this long to be published by every
+/// server, and registries read it from there: small against the time before it signs.
+const KEY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often expired refresh tokens are removed.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -15,8 +20,10 @@ const INTERVAL: Duration = Duration::from_hours(1);
 /// How long they are kept, so that who comes with one learns that it has expired.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
-/// Removes expired refresh tokens, now and then, until the shutdown.
-pub(crate) fn spawn(database: Database, clock: Clock, shutdown: Shutdown) {
+/// Starts all of it, until the shutdown.
+pub(crate) fn spawn(database: Database, clock: Clock, keys: KeyRing, shutdown: &Shutdown) {
+    tokio::spawn(keep_keys(keys, shutdown.clone()));
+    let shutdown = shutdown.clone();
     tokio::spawn(async move {
         loop {
             match purge_refresh_tokens(&database, &clock).await {
@@ -33,6 +40,29 @@ pub(crate) fn spawn(database: Database, clock: Clock, shutdown: Shutdown) {
             }
         }
     });
+}
+
+/// Keeps the signing keys in step with the time and with other servers.
+async fn keep_keys(keys: KeyRing, shutdown: Shutdown) {
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(KEY_INTERVAL) => {}
+            () = shutdown.begun() => return,
+        }
+        match rotation::tick(&keys).await {
+            Ok(()) => failing = false,
+            // Once: what is tried every other second must not fill the log.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the signing keys could not be brought up to date; trying again"
+                );
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 pub(crate) async fn purge_refresh_tokens(

@@ -16,6 +16,7 @@ pub(crate) mod memberships;
 pub(crate) mod paths;
 pub(crate) mod projects;
 pub(crate) mod refresh_tokens;
+pub(crate) mod signing_keys;
 pub(crate) mod tokens;
 pub(crate) mod users;
 

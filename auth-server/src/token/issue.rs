@@ -3,14 +3,14 @@
 //! <https://distribution.github.io/distribution/spec/auth/token/> and its OAuth twin
 //! <https://distribution.github.io/distribution/spec/auth/oauth/>.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use database::Database;
-use registry_token::{Access, Claims, Scope, ShownText, SignError, SigningKey};
+use registry_token::{Access, Claims, Scope, ShownText, SignError};
 use secrecy::SecretString;
 
+use super::key_ring::KeyRing;
 use super::refresh::{self, RefreshError, RefreshToken};
 use crate::access::{Snapshot, Subject};
 use crate::accounts::login::{self, LoginError};
@@ -68,6 +68,8 @@ pub enum IssueError {
     Refresh(#[from] RefreshError),
     #[error(transparent)]
     Database(#[from] database::Error),
+    #[error("there is no key to sign tokens with")]
+    NoKey,
     #[error("the token cannot be signed: {0}")]
     Sign(#[from] SignError),
 }
@@ -89,7 +91,7 @@ pub struct Issuer {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
     pub(crate) passwords: Passwords,
-    pub(crate) key: Arc<SigningKey>,
+    pub(crate) keys: KeyRing,
     pub(crate) settings: TokenSettings,
 }
 
@@ -116,6 +118,7 @@ impl Issuer {
         let snapshot =
             Snapshot::load(&self.database, now, recognised.subject, &request.scopes).await?;
         let access = snapshot.grant(&request.scopes);
+        let key = self.keys.current().ok_or(IssueError::NoKey)?;
         let issued_at = now.trunc_subsecs(0);
         let claims = Claims {
             issuer: self.settings.issuer.clone(),
@@ -129,7 +132,7 @@ impl Issuer {
             auth_type: recognised.by.map(str::to_owned),
         };
         Ok(IssuedToken {
-            token: self.key.sign(&claims)?.into(),
+            token: key.sign(&claims)?.into(),
             access: claims.access,
             issued_at,
             expires_in: self.settings.lifetime,

@@ -1,14 +1,24 @@
 //! Tokens: issuing the registry's bearer tokens, the refresh tokens that stand for a password, and
-//! the key that signs.
+//! the keys that sign.
+//!
+//! - [`issue`]: credentials and scopes into a token. [`refresh`]: refresh tokens.
+//! - [`signing_key`]: what a key goes through. [`key_ring`]: the keys of this server.
+//!   [`key_start`]: which of them there are at the beginning. [`rotation`]: how they change.
+//! - [`key_files`], [`sealed`]: private keys at rest. [`jwks`]: public keys as verifiers take them.
 //!
 //! What a token may allow is decided in [`access`](crate::access); its format is
 //! [`registry_token`]'s.
 
 pub mod issue;
 pub mod jwks;
+pub mod key_files;
+pub mod key_ring;
+pub mod key_start;
 pub mod refresh;
+pub mod rotation;
+pub mod sealed;
 pub mod signing_key;
 
 pub use self::issue::{Credentials, IssueError, IssuedToken, Issuer, TokenRequest};
-pub use self::jwks::PublishedKeys;
+pub use self::key_ring::KeyRing;
 pub use self::refresh::{RefreshError, RefreshToken};

@@ -1,268 +1,167 @@
-//! Where the signing key comes from: a folder, in which the first start makes one, or a mounted
-//! PEM pair.
+//! What a signing key goes through, from its row alone.
 //!
-//! The folder holds two files. `signing.pem` is the private key and its certificate in one file, so
-//! that the two cannot be torn apart, and readable by its owner alone. `bundle.pem` is for
-//! registries: the certificate, which is no secret.
+//! ```text
+//! published ── signs_from ──▶ signing ── the next key's signs_from ──▶ verifying ──▶ retired
+//! ```
+//!
+//! - *published*: verifiers can learn it; nothing is signed with it yet.
+//! - *signing*: new tokens are signed with it.
+//! - *verifying*: another key signs; the tokens of this one are still good.
+//! - *retired*: the last of them has expired. It is published no longer.
+//!
+//! The state follows from times that all servers read from one table, so that no two of them can
+//! disagree about more than what their clocks do, and nothing has to happen at the right moment.
+//! Only retirement is an event: somebody has to write it down.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use chrono::{DateTime, TimeDelta, Utc};
+use registry_token::{Certificate, ShownText};
+use serde::Serialize;
 
-use chrono::{DateTime, Utc};
-use registry_token::{SigningAlgorithm, SigningKey, SigningKeyError};
-use secrecy::{ExposeSecret as _, SecretString};
+use crate::store::signing_keys::StoredKey;
 
-/// The private key and its certificate.
-const KEY_FILE: &str = "signing.pem";
+/// How long after the expiry of its last token a key is still published: the minute of leeway that
+/// every registry grants, and a minute for clocks that differ.
+pub const VERIFYING_MARGIN: TimeDelta = TimeDelta::seconds(120);
 
-/// What a registry takes as its `rootcertbundle`.
-pub const BUNDLE_FILE: &str = "bundle.pem";
+/// A server that goes on signing with an old key says so this often. Less than the margin.
+pub const LAST_SIGNED_PRECISION: TimeDelta = TimeDelta::seconds(20);
 
-/// Held while a key is made, so that of two processes that start at once one makes it.
-const LOCK_FILE: &str = ".lock";
-
-/// Where a certificate starts in a PEM file.
-const CERTIFICATE_START: &str = "-----BEGIN CERTIFICATE-----";
-
-/// Where the key is.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// In this folder; made there if there is none.
-    Folder {
-        path: PathBuf,
-        /// Of a key that is to be made.
-        algorithm: SigningAlgorithm,
-    },
-    /// In these files, which somebody else takes care of.
-    Mounted {
-        key: PathBuf,
-        certificate: PathBuf,
-        /// Where to put `bundle.pem`, if anywhere.
-        folder: Option<PathBuf>,
-    },
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    Published,
+    Signing,
+    Verifying,
+    Retired,
 }
 
-/// Why there is no signing key.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    #[error("cannot {doing} {}: {source}", path.display())]
-    File {
-        doing: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("{}: {source}", path.display())]
-    Key {
-        path: PathBuf,
-        source: SigningKeyError,
-    },
-}
-
-/// A key, and what an operator should hear about it.
-#[derive(Debug)]
-pub struct LoadedKey {
-    pub key: SigningKey,
-    /// Whether it was made just now.
-    pub generated: bool,
-    pub warnings: Vec<String>,
-}
-
-/// Loads the key, makes one if need be, and brings `bundle.pem` up to date. Reads and writes
-/// files, and making an RSA key takes a second: not for an async worker.
-pub fn load(source: &KeySource, now: DateTime<Utc>) -> Result<LoadedKey, KeyError> {
-    let (mut loaded, path, folder) = match source {
-        KeySource::Folder { path, algorithm } => {
-            let loaded = load_or_generate(path, *algorithm, now)?;
-            (loaded, path.join(KEY_FILE), Some(path))
+impl KeyState {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Signing => "signing",
+            Self::Verifying => "verifying",
+            Self::Retired => "retired",
         }
-        KeySource::Mounted {
-            key,
-            certificate,
-            folder,
-        } => {
-            let loaded = loaded(from_files(key, certificate)?, false);
-            (loaded, key.clone(), folder.as_ref())
+    }
+}
+
+/// A signing key as people and programs see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SigningKeyInfo {
+    /// The `kid` of its tokens, in libtrust's form.
+    pub id: String,
+    /// RFC 7638.
+    pub thumbprint: String,
+    /// `ES256`, `ES384` or `RS256`
+    pub algorithm: String,
+    /// Who has made it: `generated`, `imported`, `mounted`, or `adopted` from a file.
+    pub origin: String,
+    pub state: KeyState,
+    /// Since when verifiers can know it.
+    pub published_at: DateTime<Utc>,
+    /// When it signs for the first time. None: when its private key is mounted.
+    pub signs_from: Option<DateTime<Utc>>,
+    /// When its last token has expired, if that is known already.
+    pub verifies_until: Option<DateTime<Utc>>,
+    pub retired_at: Option<DateTime<Utc>>,
+    /// Whose certificate it has.
+    pub certificate_subject: Option<String>,
+    /// When that certificate ends; registries refuse tokens from then on.
+    pub certificate_expires_at: Option<DateTime<Utc>>,
+}
+
+/// All keys of a table, those that sign last at the end, and what they go through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeySchedule(Vec<StoredKey>);
+
+impl KeySchedule {
+    /// Takes the keys in the order of [`all`](crate::store::signing_keys::all).
+    pub(crate) fn new(mut keys: Vec<StoredKey>) -> Self {
+        // As the database sorts them; stable where it cannot tell.
+        keys.sort_by_key(|key| (key.signs_from.is_none(), key.signs_from, key.published_at));
+        Self(keys)
+    }
+
+    /// Every key, retired ones too.
+    pub(crate) fn all(&self) -> &[StoredKey] {
+        &self.0
+    }
+
+    pub(crate) fn find(&self, kid: &str) -> Option<&StoredKey> {
+        self.0.iter().find(|key| key.kid == kid)
+    }
+
+    /// Those that are not retired.
+    pub(crate) fn live(&self) -> impl DoubleEndedIterator<Item = &StoredKey> {
+        self.0.iter().filter(|key| key.retired_at.is_none())
+    }
+
+    /// The one that signs: of those whose time has come, the last.
+    pub(crate) fn current(&self, now: DateTime<Utc>) -> Option<&StoredKey> {
+        self.live()
+            .rfind(|key| key.signs_from.is_some_and(|from| from <= now))
+    }
+
+    /// The one that will sign next.
+    pub(crate) fn pending(&self, now: DateTime<Utc>) -> Option<&StoredKey> {
+        self.live()
+            .find(|key| key.signs_from.is_none_or(|from| from > now))
+    }
+
+    pub(crate) fn state(&self, key: &StoredKey, now: DateTime<Utc>) -> KeyState {
+        let begun = key.signs_from.is_some_and(|from| from <= now);
+        let is_current = || self.current(now).is_some_and(|it| it.kid == key.kid);
+        match () {
+            () if key.retired_at.is_some() => KeyState::Retired,
+            () if !begun => KeyState::Published,
+            () if is_current() => KeyState::Signing,
+            () => KeyState::Verifying,
         }
-    };
-    loaded.warnings.extend(check_permissions(&path)?);
-    loaded.warnings.extend(check_dates(&loaded.key, now));
-    if let Some(folder) = folder {
-        publish(folder, &loaded.key)?;
     }
-    Ok(loaded)
-}
 
-fn load_or_generate(
-    folder: &Path,
-    algorithm: SigningAlgorithm,
-    now: DateTime<Utc>,
-) -> Result<LoadedKey, KeyError> {
-    let path = folder.join(KEY_FILE);
-    // The ordinary start: nothing is written, so the folder may be read-only.
-    if let Some(key) = from_one_file(&path)? {
-        return Ok(loaded(key, false));
+    /// When the last token of a key has expired everywhere. Unknown while no other key has been
+    /// told to sign after it.
+    pub(crate) fn verifies_until(&self, key: &StoredKey) -> Option<DateTime<Utc>> {
+        let begun = key.signs_from?;
+        let mut successors = self.live().filter_map(|other| other.signs_from);
+        let last_signed = successors.find(|from| *from > begun)?;
+        let last_signed = key
+            .last_signed_at
+            .map_or(last_signed, |at| at.max(last_signed));
+        let lifetime = TimeDelta::try_seconds(key.token_lifetime)?;
+        last_signed.checked_add_signed(lifetime + VERIFYING_MARGIN)
     }
-    create_folder(folder)?;
-    let _lock = lock(folder)?;
-    // Somebody else may have been faster.
-    if let Some(key) = from_one_file(&path)? {
-        return Ok(loaded(key, false));
+
+    /// Those whose time is over, and that nobody has retired yet.
+    pub(crate) fn over(&self, now: DateTime<Utc>) -> impl Iterator<Item = &StoredKey> {
+        self.live()
+            .filter(move |key| self.verifies_until(key).is_some_and(|end| end <= now))
     }
-    let key = SigningKey::generate(algorithm, now).map_err(|source| KeyError::Key {
-        path: path.clone(),
-        source,
-    })?;
-    let pem = SecretString::from(format!(
-        "{}{}",
-        key.to_pem().expose_secret(),
-        key.certificate_pem()
-    ));
-    write_durably(&path, pem.expose_secret(), 0o600)?;
-    Ok(loaded(key, true))
-}
 
-fn loaded(key: SigningKey, generated: bool) -> LoadedKey {
-    LoadedKey {
-        key,
-        generated,
-        warnings: Vec::new(),
-    }
-}
-
-/// `None`: there is no file.
-fn from_one_file(path: &Path) -> Result<Option<SigningKey>, KeyError> {
-    let pem = match fs::read_to_string(path) {
-        Ok(pem) => SecretString::from(pem),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(file_error("read", path)(source)),
-    };
-    let text = pem.expose_secret();
-    let certificates = text.find(CERTIFICATE_START).and_then(|at| text.get(at..));
-    let key = SigningKey::from_pem(&pem, certificates.unwrap_or_default());
-    key.map(Some).map_err(|source| KeyError::Key {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn from_files(key: &Path, certificate: &Path) -> Result<SigningKey, KeyError> {
-    let key_pem = fs::read_to_string(key).map_err(file_error("read", key))?;
-    let certificate_pem =
-        fs::read_to_string(certificate).map_err(file_error("read", certificate))?;
-    SigningKey::from_pem(&key_pem.into(), &certificate_pem).map_err(|source| {
-        let path = match &source {
-            SigningKeyError::Certificate(_) | SigningKeyError::CertificateMismatch { .. } => {
-                certificate
-            }
-            SigningKeyError::Pem
-            | SigningKeyError::NoPrivateKey
-            | SigningKeyError::Encrypted
-            | SigningKeyError::Unsupported
-            | SigningKeyError::Cryptography(_) => key,
-        };
-        KeyError::Key {
-            path: path.to_owned(),
-            source,
+    pub(crate) fn info(&self, key: &StoredKey, now: DateTime<Utc>) -> SigningKeyInfo {
+        let chain = Certificate::bundle_from_pem(key.certificate.as_bytes()).unwrap_or_default();
+        let certificate = chain.first();
+        let retired = key.retired_at.is_some();
+        SigningKeyInfo {
+            id: key.kid.clone(),
+            thumbprint: certificate
+                .map(|certificate| certificate.public_key().thumbprint())
+                .unwrap_or_default(),
+            algorithm: key.algorithm.clone(),
+            origin: key.origin.clone(),
+            state: self.state(key, now),
+            published_at: key.published_at,
+            signs_from: key.signs_from,
+            verifies_until: self.verifies_until(key).filter(|_| !retired),
+            retired_at: key.retired_at,
+            certificate_subject: certificate
+                .map(Certificate::subject)
+                .map(ShownText::to_string),
+            certificate_expires_at: certificate.map(Certificate::not_after),
         }
-    })
-}
-
-/// A warning and no refusal: a volume that Kubernetes hands to a group (`fsGroup`) looks like this.
-fn check_permissions(path: &Path) -> Result<Option<String>, KeyError> {
-    let metadata = fs::metadata(path).map_err(file_error("look at", path))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    Ok((mode & 0o077 != 0).then(|| {
-        format!(
-            "{}: the signing key can be read by other users (mode {mode:03o}); whoever reads it \
-             can make tokens: chmod 600 it",
-            path.display()
-        )
-    }))
-}
-
-fn check_dates(key: &SigningKey, now: DateTime<Utc>) -> Option<String> {
-    let certificate = key.certificates().first()?;
-    if now < certificate.not_before() {
-        Some(format!(
-            "the certificate of the signing key is valid from {} only; check the clock",
-            certificate.not_before()
-        ))
-    } else if now > certificate.not_after() {
-        Some(format!(
-            "the certificate of the signing key has ended on {}; registries refuse its tokens",
-            certificate.not_after()
-        ))
-    } else {
-        None
-    }
-}
-
-/// Writes `bundle.pem`, unless it says the right thing already.
-fn publish(folder: &Path, key: &SigningKey) -> Result<(), KeyError> {
-    let path = folder.join(BUNDLE_FILE);
-    let bundle = key.certificate_pem();
-    if fs::read_to_string(&path).is_ok_and(|present| present == bundle) {
-        return Ok(());
-    }
-    create_folder(folder)?;
-    let _lock = lock(folder)?;
-    write_durably(&path, &bundle, 0o644)
-}
-
-fn create_folder(folder: &Path) -> Result<(), KeyError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(file_error("create the folder", folder))
-}
-
-/// Waits until no other process is at it. Released when dropped, and when the process dies.
-fn lock(folder: &Path) -> Result<File, KeyError> {
-    let path = folder.join(LOCK_FILE);
-    let open = || {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.lock()?;
-        Ok(file)
-    };
-    open().map_err(file_error("lock", &path))
-}
-
-/// All or nothing, whenever the machine stops: written beside, flushed, then renamed. The caller
-/// holds the lock, so a leftover of an interrupted attempt can be overwritten.
-fn write_durably(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
-    let temporary = path.with_extension("new");
-    let write = || {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)?;
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    write().map_err(file_error("write", path))
-}
-
-fn file_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyError {
-    let path = path.to_owned();
-    move |source| KeyError::File {
-        doing,
-        path,
-        source,
     }
 }
 

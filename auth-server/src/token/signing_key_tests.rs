@@ -1,221 +1,144 @@
-use std::str::FromStr as _;
-
-use registry_token::TrustedKeys;
+use proptest::prelude::*;
+use registry_token::{SigningAlgorithm, SigningKey};
 
 use super::*;
-use crate::testing::clock;
 
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o777
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
-fn folder_source(path: &Path) -> KeySource {
-    KeySource::Folder {
-        path: path.to_owned(),
-        algorithm: SigningAlgorithm::Es256,
+fn key(kid: &str, signs_from: Option<i64>) -> StoredKey {
+    StoredKey {
+        kid: kid.to_owned(),
+        algorithm: "ES256".to_owned(),
+        origin: "generated".to_owned(),
+        certificate: String::new(),
+        private_sealed: None,
+        published_at: at(0),
+        signs_from: signs_from.map(at),
+        activated_at: None,
+        last_signed_at: None,
+        token_lifetime: 300,
+        retired_at: None,
     }
 }
 
-fn load_now(source: &KeySource) -> Result<LoadedKey, KeyError> {
-    load(source, clock().now())
+fn states(schedule: &KeySchedule, seconds: i64) -> Vec<KeyState> {
+    let keys = schedule.all().iter();
+    keys.map(|key| schedule.state(key, at(seconds))).collect()
 }
 
 #[test]
-fn the_first_start_makes_a_private_key_and_a_public_bundle() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("data/keys");
-    let loaded = load_now(&folder_source(&keys)).unwrap();
-    assert!(loaded.generated);
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    assert_eq!(mode(&keys), 0o700);
-    assert_eq!(mode(&keys.join("signing.pem")), 0o600);
-    assert_eq!(mode(&keys.join("bundle.pem")), 0o644);
+fn a_rotation_goes_through_its_states_by_time_alone() {
+    use KeyState::{Published, Signing, Verifying};
 
-    let bundle = fs::read_to_string(keys.join("bundle.pem")).unwrap();
-    assert!(!bundle.contains("PRIVATE"), "the bundle is for others");
-    let trusted = TrustedKeys::from_bundle_pem(bundle.as_bytes()).unwrap();
-    assert_eq!(trusted.len(), 1);
+    let schedule = KeySchedule::new(vec![key("new", Some(600)), key("old", Some(0))]);
+    assert_eq!(states(&schedule, 0), [Signing, Published]);
+    assert_eq!(states(&schedule, 599), [Signing, Published]);
+    assert_eq!(states(&schedule, 600), [Verifying, Signing]);
+    // Its last token was made just before 600, lives for 300, and is believed for 60 more where
+    // clocks agree.
+    let end = schedule.verifies_until(&schedule.all()[0]).unwrap();
+    assert_eq!(end, at(600 + 300 + 120));
+    assert_eq!(schedule.over(at(1_019)).count(), 0);
+    let over: Vec<&str> = schedule
+        .over(at(1_020))
+        .map(|key| key.kid.as_str())
+        .collect();
+    assert_eq!(over, ["old"]);
+    assert_eq!(schedule.verifies_until(&schedule.all()[1]), None);
 }
 
 #[test]
-fn the_second_start_finds_the_key_and_writes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder_source(folder.path());
-    let first = load_now(&source).unwrap();
-    let files = || {
-        let mut files: Vec<(PathBuf, std::time::SystemTime)> = fs::read_dir(folder.path())
+fn a_key_without_a_date_waits() {
+    let schedule = KeySchedule::new(vec![key("next", None), key("now", Some(0))]);
+    assert_eq!(schedule.pending(at(1_000_000)).unwrap().kid, "next");
+    assert_eq!(schedule.current(at(1_000_000)).unwrap().kid, "now");
+    assert_eq!(schedule.over(at(1_000_000)).count(), 0);
+}
+
+#[test]
+fn who_goes_on_signing_keeps_a_key_alive() {
+    let mut old = key("old", Some(0));
+    old.last_signed_at = Some(at(5_000));
+    let schedule = KeySchedule::new(vec![old, key("new", Some(600))]);
+    let end = schedule.verifies_until(&schedule.all()[0]).unwrap();
+    assert_eq!(end, at(5_000 + 300 + 120));
+}
+
+#[test]
+fn a_retired_successor_does_not_count() {
+    let mut cancelled = key("cancelled", Some(600));
+    cancelled.retired_at = Some(at(10));
+    let schedule = KeySchedule::new(vec![key("old", Some(0)), cancelled]);
+    assert_eq!(
+        states(&schedule, 700),
+        [KeyState::Signing, KeyState::Retired]
+    );
+    assert_eq!(schedule.verifies_until(&schedule.all()[0]), None);
+    assert!(schedule.pending(at(20)).is_none());
+}
+
+#[test]
+fn what_is_shown_of_a_key_is_public() {
+    let made = SigningKey::generate(SigningAlgorithm::Es256, at(0)).unwrap();
+    let mut row = key(&made.key_id(), Some(0));
+    row.certificate = made.certificate_pem();
+    row.private_sealed = Some(b"sealed".to_vec());
+    let schedule = KeySchedule::new(vec![row]);
+    let info = schedule.info(&schedule.all()[0], at(1));
+    assert_eq!(info.id, made.libtrust_id());
+    assert_eq!(info.thumbprint, made.thumbprint());
+    assert!(
+        info.certificate_subject
+            .as_ref()
             .unwrap()
-            .map(|entry| {
-                let entry = entry.unwrap();
-                (entry.path(), entry.metadata().unwrap().modified().unwrap())
-            })
-            .collect();
-        files.sort();
-        files
-    };
-    let before = files();
-    let second = load_now(&source).unwrap();
-    assert!(!second.generated);
-    assert_eq!(second.key.key_id(), first.key.key_id());
-    assert_eq!(second.key.certificate_pem(), first.key.certificate_pem());
-    assert_eq!(files(), before);
+            .contains("Portcullis")
+    );
+    let json = serde_json::to_value(&info).unwrap();
+    assert_eq!(json["state"], "signing");
+    assert!(!json.to_string().contains("sealed"), "{json}");
 }
 
-#[test]
-fn of_many_that_start_at_once_all_have_one_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder_source(&folder.path().join("keys"));
-    let started = std::sync::Barrier::new(8);
-    let mut loaded: Vec<(String, bool)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    started.wait();
-                    let loaded = load_now(&source).unwrap();
-                    (loaded.key.key_id(), loaded.generated)
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
-    });
-    assert_eq!(loaded.iter().filter(|(_, generated)| *generated).count(), 1);
-    loaded.dedup_by(|one, two| one.0 == two.0);
-    assert_eq!(loaded.len(), 1);
+prop_compose! {
+    fn any_key(index: usize)(
+        signs_from in proptest::option::weighted(0.8, 0_i64..5_000),
+        last_signed in proptest::option::of(0_i64..5_000),
+        lifetime in 60_i64..1_000,
+        retired in any::<bool>(),
+    ) -> StoredKey {
+        let mut key = key(&index.to_string(), signs_from);
+        key.last_signed_at = last_signed.map(at);
+        key.token_lifetime = lifetime;
+        key.retired_at = retired.then(|| at(0));
+        key
+    }
 }
 
-#[test]
-fn what_an_interrupted_start_left_is_no_hindrance() {
-    let folder = tempfile::tempdir().unwrap();
-    let leftover = folder.path().join("signing.new");
-    fs::write(&leftover, "half a k").unwrap();
-    fs::set_permissions(&leftover, Permissions::from_mode(0o644)).unwrap();
-    assert!(load_now(&folder_source(folder.path())).unwrap().generated);
-    assert!(!leftover.exists());
-    assert_eq!(mode(&folder.path().join("signing.pem")), 0o600);
+fn any_keys() -> impl Strategy<Value = Vec<StoredKey>> {
+    (0..6_usize).prop_flat_map(|count| (0..count).map(any_key).collect::<Vec<_>>())
 }
 
-#[test]
-fn a_lost_or_changed_bundle_is_written_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder_source(folder.path());
-    let key = load_now(&source).unwrap().key;
-    let bundle = folder.path().join("bundle.pem");
-    for damage in [None, Some("")] {
-        match damage {
-            None => fs::remove_file(&bundle).unwrap(),
-            Some(text) => fs::write(&bundle, text).unwrap(),
+proptest! {
+    #[test]
+    fn one_signs_if_any_may_and_none_is_over_before_its_tokens_are(
+        keys in any_keys(), seconds in 0_i64..10_000,
+    ) {
+        let schedule = KeySchedule::new(keys);
+        let now = at(seconds);
+        let signing = states(&schedule, seconds);
+        let signing = signing.iter().filter(|state| **state == KeyState::Signing).count();
+        let may = schedule.live().any(|key| key.signs_from.is_some_and(|from| from <= now));
+        prop_assert_eq!(signing, usize::from(may));
+        for key in schedule.over(now) {
+            prop_assert_eq!(schedule.state(key, now), KeyState::Verifying);
+            // At every moment in which it signed, its token has expired by now, leeway included.
+            for signed in 0..=seconds {
+                let signs = schedule.current(at(signed)).is_some_and(|it| it.kid == key.kid);
+                if signs || key.last_signed_at == Some(at(signed)) {
+                    prop_assert!(at(signed + key.token_lifetime + 60) < now);
+                }
+            }
         }
-        load_now(&source).unwrap();
-        assert_eq!(fs::read_to_string(&bundle).unwrap(), key.certificate_pem());
     }
-}
-
-#[test]
-fn a_key_that_others_can_read_is_warned_about() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder_source(folder.path());
-    load_now(&source).unwrap();
-    let path = folder.path().join("signing.pem");
-    for (bits, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
-        fs::set_permissions(&path, Permissions::from_mode(bits)).unwrap();
-        let warnings = load_now(&source).unwrap().warnings;
-        assert_eq!(!warnings.is_empty(), warned, "{bits:o}: {warnings:?}");
-    }
-}
-
-#[test]
-fn a_certificate_outside_its_dates_is_warned_about() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder_source(folder.path());
-    let now = clock().now();
-    load(&source, now).unwrap();
-    for (days, words) in [(-1, "check the clock"), (3_651, "has ended")] {
-        let warnings = load(&source, now + chrono::TimeDelta::days(days))
-            .unwrap()
-            .warnings;
-        assert!(warnings[0].contains(words), "{warnings:?}");
-    }
-}
-
-#[test]
-fn a_damaged_key_is_an_error_and_is_never_replaced() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("signing.pem");
-    for text in [
-        "",
-        "nonsense",
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-    ] {
-        fs::write(&path, text).unwrap();
-        let error = load_now(&folder_source(folder.path())).unwrap_err();
-        assert!(error.to_string().contains("signing.pem"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
-    }
-}
-
-#[test]
-fn a_folder_that_cannot_be_made_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    fs::write(&file, "").unwrap();
-    let error = load_now(&folder_source(&file.join("keys"))).unwrap_err();
-    assert!(error.to_string().contains("file/keys"), "{error}");
-}
-
-fn mounted(folder: &Path, key: &str, certificate: &str) -> KeySource {
-    let (key_path, certificate_path) = (folder.join("key.pem"), folder.join("cert.pem"));
-    fs::write(&key_path, key).unwrap();
-    fs::set_permissions(&key_path, Permissions::from_mode(0o600)).unwrap();
-    fs::write(&certificate_path, certificate).unwrap();
-    KeySource::Mounted {
-        key: key_path,
-        certificate: certificate_path,
-        folder: Some(folder.join("keys")),
-    }
-}
-
-#[test]
-fn a_mounted_pair_of_either_kind_works_and_its_certificate_is_published() {
-    for algorithm in ["ES256", "RS256"] {
-        let algorithm: SigningAlgorithm = serde_json::from_value(algorithm.into()).unwrap();
-        let made = SigningKey::generate(algorithm, clock().now()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let certificate = made.certificate_pem();
-        let source = mounted(folder.path(), made.to_pem().expose_secret(), &certificate);
-        let loaded = load_now(&source).unwrap();
-        assert!(!loaded.generated);
-        assert_eq!(loaded.key.algorithm(), algorithm);
-        assert_eq!(loaded.key.key_id(), made.key_id());
-        let bundle = fs::read_to_string(folder.path().join("keys/bundle.pem")).unwrap();
-        assert_eq!(bundle, certificate);
-        assert!(!folder.path().join("keys/signing.pem").exists());
-    }
-}
-
-#[test]
-fn a_mounted_pair_that_does_not_fit_is_refused_by_the_file_at_fault() {
-    let now = clock().now();
-    let one = SigningKey::generate(SigningAlgorithm::Es256, now).unwrap();
-    let other = SigningKey::generate(SigningAlgorithm::Es256, now).unwrap();
-    let (key, certificate) = (one.to_pem().expose_secret(), one.certificate_pem());
-    let folder = tempfile::tempdir().unwrap();
-    for (key, certificate, at_fault) in [
-        (key, other.certificate_pem().as_str(), "cert.pem"),
-        (key, "", "cert.pem"),
-        ("", certificate.as_str(), "key.pem"),
-        (certificate.as_str(), certificate.as_str(), "key.pem"),
-    ] {
-        let error = load_now(&mounted(folder.path(), key, certificate)).unwrap_err();
-        assert!(error.to_string().contains(at_fault), "{error}");
-    }
-    let missing = KeySource::Mounted {
-        key: PathBuf::from_str("/nowhere/key.pem").unwrap(),
-        certificate: PathBuf::from_str("/nowhere/cert.pem").unwrap(),
-        folder: None,
-    };
-    let error = load_now(&missing).unwrap_err();
-    assert!(error.to_string().contains("/nowhere/key.pem"), "{error}");
 }

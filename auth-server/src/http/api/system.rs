@@ -15,7 +15,7 @@ struct SystemJson<'a> {
     /// The registries that tokens are issued for.
     services: &'a [String],
     token_lifetime_seconds: u64,
-    signing_key: SigningKeyJson,
+    signing_key: Option<SigningKeyJson>,
 }
 
 #[derive(Serialize)]
@@ -30,6 +30,11 @@ struct SigningKeyJson {
 /// What an operator needs for pairing a registry.
 pub async fn show(_: Authorized<Administrator>, state: web::Data<State>) -> HttpResponse {
     let issuer = &state.issuer;
+    let signing_key = issuer.keys.current().map(|key| SigningKeyJson {
+        id: key.key_id(),
+        algorithm: key.algorithm().to_string(),
+        thumbprint: key.thumbprint(),
+    });
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(SystemJson {
@@ -37,10 +42,6 @@ pub async fn show(_: Authorized<Administrator>, state: web::Data<State>) -> Http
             issuer: &issuer.settings.issuer,
             services: &issuer.settings.services,
             token_lifetime_seconds: issuer.settings.lifetime.as_secs(),
-            signing_key: SigningKeyJson {
-                id: issuer.key.key_id(),
-                algorithm: issuer.key.algorithm().to_string(),
-                thumbprint: issuer.key.thumbprint(),
-            },
+            signing_key,
         })
 }

@@ -16,9 +16,9 @@ async fn both_forms_hold_the_key_that_signs() {
         .await
         .expect(200);
     let from_bundle = TrustedKeys::from_bundle_pem(bundle.text.as_bytes()).unwrap();
-    let key = app.application.state.issuer.key.public_key();
-    assert!(from_jwks.public_keys().eq([key]));
-    assert!(from_bundle.public_keys().eq([key]));
+    let key = app.application.state.issuer.keys.current().unwrap();
+    assert!(from_jwks.public_keys().eq([key.public_key()]));
+    assert!(from_bundle.public_keys().eq([key.public_key()]));
     for text in [jwks.text, bundle.text] {
         assert!(
             !text.contains("PRIVATE") && !text.contains("\"d\""),
@@ -32,7 +32,7 @@ async fn an_unchanged_document_is_not_sent_again() {
     let app = TestApp::start().await;
     for path in [JWKS, BUNDLE] {
         let answer = Answer::of(app.request(Method::GET, path)).await.expect(200);
-        assert_eq!(answer.header("cache-control"), "public, max-age=300");
+        assert_eq!(answer.header("cache-control"), "public, max-age=150");
         let tag = answer.header("etag").to_owned();
         for known in [&tag, &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
             let request = app
