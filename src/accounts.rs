@@ -2,7 +2,7 @@
 
 use auth_server::accounts::password::PasswordHash;
 use auth_server::accounts::project::{NewProject, Project};
-use auth_server::accounts::user::{Email, NewUser};
+use auth_server::accounts::user::{Email, NewUser, UserChange, UserFilter};
 use auth_server::accounts::{self, NewPassword, PageRequest, User, Username, project, user};
 use auth_server::audit::{Actor, Origin};
 use auth_server::clock::Clock;
@@ -43,14 +43,16 @@ pub async fn user(command: cli::User) -> Result<(), Failure> {
                 is_admin: admin,
                 password: Some(password),
             };
-            let user = user::create(&accounts.database, &accounts.clock, new).await?;
+            let user = user::create(&accounts.context(), new).await?;
             let sentence = format!("Created the user {}.", user.username);
             output::one(&UserRow::from(user), &sentence, format.output)?;
         }
         cli::User::List { accounts, format } => {
             let accounts = Accounts::open(&accounts).await?;
             let users = all(
-                async |request| user::list(&accounts.database, request).await,
+                async |request| {
+                    user::list(&accounts.database, &UserFilter::default(), request).await
+                },
                 |user| user.username.to_string(),
             )
             .await?;
@@ -60,13 +62,13 @@ pub async fn user(command: cli::User) -> Result<(), Failure> {
         cli::User::Disable { name, accounts } => {
             let username = name.parse().map_err(Failure::usage)?;
             let accounts = Accounts::open(&accounts).await?;
-            user::disable(&accounts.database, &accounts.clock, &username).await?;
+            accounts.set_disabled(&username, true).await?;
             output::line(&format!("Disabled {username}; their sessions have ended."))?;
         }
         cli::User::Enable { name, accounts } => {
             let username = name.parse().map_err(Failure::usage)?;
             let accounts = Accounts::open(&accounts).await?;
-            user::enable(&accounts.database, &username).await?;
+            accounts.set_disabled(&username, false).await?;
             output::line(&format!("Enabled {username}."))?;
         }
         cli::User::SetPassword {
@@ -77,7 +79,7 @@ pub async fn user(command: cli::User) -> Result<(), Failure> {
             let username: Username = name.parse().map_err(Failure::usage)?;
             let accounts = Accounts::open(&accounts).await?;
             let password = accounts.new_password(&username, &password).await?;
-            user::set_password(&accounts.database, &accounts.clock, &username, &password).await?;
+            user::set_password(&accounts.context(), &username, &password).await?;
             output::line(&format!(
                 "Set the password of {username}; their sessions have ended."
             ))?;
@@ -164,6 +166,15 @@ impl Accounts {
             clock: self.clock.clone(),
             origin: Origin::local(Actor::operator(&user)),
         }
+    }
+
+    async fn set_disabled(&self, username: &Username, disabled: bool) -> Result<(), Failure> {
+        let change = UserChange {
+            disabled: Some(disabled),
+            ..UserChange::default()
+        };
+        user::update(&self.context(), username, change, None).await?;
+        Ok(())
     }
 
     async fn new_password(

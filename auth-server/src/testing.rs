@@ -5,7 +5,7 @@ use database::Database;
 use registry_token::RepositoryName;
 
 use crate::accounts::password::{HashCost, PasswordHash};
-use crate::accounts::user::{self, NewUser};
+use crate::accounts::user::{self, NewUser, UserChange};
 use crate::accounts::{NewPassword, PasswordPolicy, Passwords, User, Username};
 use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
@@ -51,6 +51,25 @@ pub async fn hash(password: &str) -> PasswordHash {
     passwords().hash(password, &clock()).await.unwrap()
 }
 
+/// Changes in the name of an operator.
+pub fn context_at(database: &Database, clock: &Clock) -> Context {
+    Context {
+        database: database.clone(),
+        clock: clock.clone(),
+        origin: Origin::local(Actor::operator("tester")),
+    }
+}
+
+pub async fn set_disabled(context: &Context, username: &str, disabled: bool) -> User {
+    let change = UserChange {
+        disabled: Some(disabled),
+        ..UserChange::default()
+    };
+    user::update(context, &name(username), change, None)
+        .await
+        .unwrap()
+}
+
 /// A user that cannot log in yet.
 pub fn new_user(username: &str) -> NewUser {
     NewUser {
@@ -63,7 +82,5 @@ pub fn new_user(username: &str) -> NewUser {
 
 /// A user that exists.
 pub async fn user(context: &Context, new: NewUser) -> User {
-    user::create(&context.database, &context.clock, new)
-        .await
-        .unwrap()
+    user::create(context, new).await.unwrap()
 }

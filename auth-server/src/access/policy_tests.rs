@@ -18,6 +18,7 @@ fn user(username: &str) -> User {
         created_at: clock().now(),
         disabled_at: None,
         last_login_at: None,
+        version: 1,
     }
 }
 

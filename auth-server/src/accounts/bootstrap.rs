@@ -8,7 +8,9 @@ use super::user::{self, NewUser};
 use super::{
     InvalidUsername, NewPassword, PasswordError, PasswordPolicy, Passwords, UserError, Username,
 };
+use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
+use crate::context::Context;
 use crate::store;
 
 /// The name of the first administrator.
@@ -58,7 +60,12 @@ pub async fn ensure_administrator(
         is_admin: true,
         password: Some(passwords.hash(password, clock).await?),
     };
-    match user::create(database, clock, new).await {
+    let context = Context {
+        database: database.clone(),
+        clock: clock.clone(),
+        origin: Origin::local(Actor::system()),
+    };
+    match user::create(&context, new).await {
         Ok(_) => Ok(generated),
         // Another process started at the same time and shows the password that counts.
         Err(UserError::UsernameTaken(_)) => Ok(None),

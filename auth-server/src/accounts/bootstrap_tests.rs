@@ -3,7 +3,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::accounts::login;
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, new_user, passwords};
+use crate::testing::{clock, context_at, new_user, passwords};
 
 const POLICY: PasswordPolicy = PasswordPolicy { minimum_length: 12 };
 
@@ -55,7 +55,7 @@ database::test_on_both! {
     }
 
     async fn a_database_with_users_gets_no_administrator(database: Database) {
-        user::create(&database, &clock(), new_user("alice")).await.unwrap();
+        user::create(&context_at(&database, &clock()), new_user("alice")).await.unwrap();
         assert!(ensure(&database, None).await.unwrap().is_none());
         assert!(user::find(&database, &"admin".parse().unwrap()).await.unwrap().is_none());
     }

@@ -3,14 +3,16 @@ use std::time::Duration;
 use super::*;
 use crate::accounts::user;
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, hash, name, new_user, passwords};
+use crate::testing::{clock, context_at, hash, name, new_user, passwords, set_disabled};
 
 const PASSWORD: &str = "correct: horse";
 
 async fn alice(database: &Database, clock: &Clock) {
     let mut new = new_user("alice");
     new.password = Some(hash(PASSWORD).await);
-    user::create(database, clock, new).await.unwrap();
+    user::create(&context_at(database, clock), new)
+        .await
+        .unwrap();
 }
 
 async fn login(
@@ -36,7 +38,7 @@ database::test_on_both! {
         let clock = clock();
         alice(&database, &clock).await;
         // Without a password.
-        user::create(&database, &clock, new_user("bob")).await.unwrap();
+        user::create(&context_at(&database, &clock), new_user("bob")).await.unwrap();
         for (username, password) in [
             ("alice", "wrong: horse"),
             ("alice", ""),
@@ -55,7 +57,7 @@ database::test_on_both! {
     async fn who_is_disabled_learns_it_with_the_right_password_alone(database: Database) {
         let clock = clock();
         alice(&database, &clock).await;
-        user::disable(&database, &clock, &name("alice")).await.unwrap();
+        set_disabled(&context_at(&database, &clock), "alice", true).await;
         let error = login(&database, &clock, "alice", PASSWORD).await.unwrap_err();
         assert!(matches!(error, LoginError::Disabled), "{error:?}");
         let error = login(&database, &clock, "alice", "wrong: horse").await.unwrap_err();
@@ -66,7 +68,7 @@ database::test_on_both! {
         let clock = clock();
         alice(&database, &clock).await;
         let new = hash("battery: staple").await;
-        user::set_password(&database, &clock, &name("alice"), &new).await.unwrap();
+        user::set_password(&context_at(&database, &clock), &name("alice"), &new).await.unwrap();
         login(&database, &clock, "alice", "battery: staple").await.unwrap();
         let error = login(&database, &clock, "alice", PASSWORD).await.unwrap_err();
         assert!(matches!(error, LoginError::WrongCredentials), "{error:?}");

@@ -17,7 +17,7 @@ pub mod token;
 pub mod user;
 mod username;
 
-pub use self::page::{Page, PageRequest};
+pub use self::page::{Order, Page, PageRequest};
 pub use self::password::{NewPassword, PasswordError, PasswordPolicy, Passwords};
 pub use self::pattern::{InvalidPattern, Pattern};
 pub use self::project::{Project, ProjectError, ProjectId, Visibility};

@@ -1,10 +1,32 @@
 //! Lists by page: by key, so that the last page costs what the first does.
 
+use uuid::Uuid;
+
+/// In which order a list comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By name, or by path: whatever a client calls the entry by.
+    #[default]
+    Name,
+    NameDescending,
+    /// By the time of creation, which is the order of the identifiers.
+    Created,
+    CreatedDescending,
+}
+
+impl Order {
+    #[must_use]
+    pub fn is_by_name(self) -> bool {
+        matches!(self, Self::Name | Self::NameDescending)
+    }
+}
+
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
     after: Option<String>,
     limit: u32,
+    order: Order,
 }
 
 impl PageRequest {
@@ -18,7 +40,19 @@ impl PageRequest {
         Self {
             after,
             limit: limit.clamp(1, Self::MAX_LIMIT),
+            order: Order::Name,
         }
+    }
+
+    /// The same part of the list in another order. Of one by creation, `after` is an identifier.
+    #[must_use]
+    pub fn in_order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order
     }
 
     #[must_use]
@@ -29,6 +63,16 @@ impl PageRequest {
     /// Every name sorts after the empty one.
     pub(crate) fn after(&self) -> &str {
         self.after.as_deref().unwrap_or_default()
+    }
+
+    /// The name after which the page begins, in either direction.
+    pub(crate) fn after_name(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// The identifier after which the page begins, of a list in the order of creation.
+    pub(crate) fn after_id(&self) -> Option<Uuid> {
+        self.after.as_deref().and_then(|after| after.parse().ok())
     }
 
     /// How many rows to fetch: one more than wanted tells whether there is a next page.

@@ -1,38 +1,38 @@
-//! [`Authorized`]: who is asking, and that they may.
+//! Who may. What a handler of the admin API may do can be read from its arguments, and cannot be
+//! forgotten, since only this module can make them:
 //!
-//! A handler of the admin API has one in its arguments, and only this module can make one: it
-//! cannot be forgotten, and what a handler may do can be read from its signature.
+//! - [`Authorized`]: rights that go with the caller alone.
+//! - [`OnUser`]: rights on the user in the path.
 //!
-//! Credentials are a user's name and password, by Basic. A browser that has asked for them once
-//! sends them along with whatever page wants it to; hence a request that changes something is
-//! refused if a browser says it comes from another site, and bodies must be JSON, which a foreign
-//! form cannot send.
+//! Each brings the [`Context`] that changes are made in. Objects that a caller may not know of are
+//! 404, as those that are not there; 403 is for what may be seen but not done.
 
+use std::future::Future;
 use std::marker::PhantomData;
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
-use actix_web::{FromRequest, HttpRequest, dev, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
 
+use super::authenticate::{Caller, authenticate};
 use super::error::ApiError;
-use crate::accounts::User;
-use crate::accounts::login;
+use crate::accounts::{User, UserError, Username, user};
+use crate::context::Context;
 use crate::state::State;
 
-/// Something that a user may or may not do.
+/// Something that a caller may or may not do.
 pub trait Permission {
-    /// Whether this user may.
-    fn is_given(user: &User) -> bool;
+    fn check(caller: &Caller) -> Result<(), ApiError>;
 }
 
-/// Every user that can log in.
+/// Everybody who has logged in.
 #[derive(Debug)]
 pub struct AnyUser;
 
 impl Permission for AnyUser {
-    fn is_given(_: &User) -> bool {
-        true
+    fn check(_: &Caller) -> Result<(), ApiError> {
+        Ok(())
     }
 }
 
@@ -41,59 +41,105 @@ impl Permission for AnyUser {
 pub struct Administrator;
 
 impl Permission for Administrator {
-    fn is_given(user: &User) -> bool {
-        user.is_admin
+    fn check(caller: &Caller) -> Result<(), ApiError> {
+        if caller.is_administrator() {
+            Ok(())
+        } else {
+            Err(ApiError::denied("this takes an administrator"))
+        }
     }
 }
 
-/// A user that has logged in and may do `P`.
+/// A caller that has logged in and may do `P`.
 #[derive(Debug)]
 pub struct Authorized<P> {
-    user: User,
+    pub caller: Caller,
+    pub context: Context,
     permission: PhantomData<P>,
 }
 
 impl<P> Authorized<P> {
-    pub fn into_user(self) -> User {
-        self.user
+    /// The user that asks. An operator is none.
+    pub fn user(&self) -> Result<&User, ApiError> {
+        self.caller
+            .user()
+            .ok_or_else(|| ApiError::not_found("the operator is no user, and has nothing here"))
     }
 }
 
-impl<P: Permission> FromRequest for Authorized<P> {
+impl<P: Permission + 'static> FromRequest for Authorized<P> {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            refuse_other_sites(&request)?;
-            let user = authenticate(&request).await?;
-            if P::is_given(&user) {
-                Ok(Self {
-                    user,
-                    permission: PhantomData,
-                })
-            } else {
-                Err(ApiError::denied("this takes an administrator"))
+        authorized(request, async |_, caller, context| {
+            P::check(&caller)?;
+            Ok(Self {
+                caller,
+                context,
+                permission: PhantomData,
+            })
+        })
+    }
+}
+
+/// The user that the path names as `{username}`; the caller is that user or an administrator.
+#[derive(Debug)]
+pub struct OnUser {
+    pub user: User,
+    pub context: Context,
+}
+
+impl FromRequest for OnUser {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        authorized(request, async |request, caller, context| {
+            let named = request.match_info().query("username");
+            let unknown = || {
+                let shown = registry_token::ShownText::new(named);
+                ApiError::not_found(format!("there is no user `{shown}`"))
+            };
+            // A name that nobody can have is a name that nobody has.
+            let username: Username = named.parse().map_err(|_| unknown())?;
+            match &caller {
+                Caller::User(user) if user.username == username => Ok(Self {
+                    user: user.clone(),
+                    context,
+                }),
+                caller if caller.is_administrator() => {
+                    let user = user::find(&context.database, &username)
+                        .await?
+                        .ok_or(UserError::NotFound(username))?;
+                    Ok(Self { user, context })
+                }
+                Caller::User(_) | Caller::Operator(_) => Err(unknown()),
             }
         })
     }
 }
 
-async fn authenticate(request: &HttpRequest) -> Result<User, ApiError> {
-    let basic = super::basic_credentials(request)?
-        .ok_or_else(|| ApiError::unauthorized("log in with username and password"))?;
-    let state = request
-        .app_data::<web::Data<State>>()
-        .ok_or_else(ApiError::misconfigured)?;
-    let login = login::with_password(
-        &state.database,
-        &state.clock,
-        &state.passwords,
-        &basic.username,
-        basic.password,
-    );
-    Ok(login.await?.user)
+/// What all of the above begin with: the caller logs in, and is remembered with the request for
+/// the audit of what fails.
+fn authorized<T, F>(
+    request: &HttpRequest,
+    check: impl FnOnce(HttpRequest, Caller, Context) -> F + 'static,
+) -> LocalBoxFuture<'static, Result<T, ApiError>>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let request = request.clone();
+    Box::pin(async move {
+        refuse_other_sites(&request)?;
+        let state = request
+            .app_data::<web::Data<State>>()
+            .ok_or_else(ApiError::misconfigured)?;
+        let caller = authenticate(&request, state).await?;
+        let context = caller.context(&request, state);
+        request.extensions_mut().insert(context.clone());
+        check(request, caller, context).await
+    })
 }
 
 /// <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>; other clients than browsers do

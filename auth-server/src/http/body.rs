@@ -3,18 +3,22 @@
 use std::future::{Ready, ready};
 use std::time::Duration;
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::nearest;
 
 /// The media type of a form.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The media type of everything else.
 const JSON: &str = "application/json";
+
+/// RFC 7396: what is there is set, `null` clears, what is missing stays.
+const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// The largest JSON body, in bytes.
 const MAX_JSON_LENGTH: usize = 64 * 1_024;
@@ -24,17 +28,21 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Insists on a media type; its parameters do not matter.
 pub fn expect(request: &HttpRequest, media_type: &str) -> Result<(), ApiError> {
+    if is(request, media_type) {
+        Ok(())
+    } else {
+        Err(ApiError::media_type(media_type))
+    }
+}
+
+fn is(request: &HttpRequest, media_type: &str) -> bool {
     let sent = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(media_type) {
-        Ok(())
-    } else {
-        Err(ApiError::media_type(media_type))
-    }
+    essence.eq_ignore_ascii_case(media_type)
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -65,31 +73,58 @@ pub struct JsonBody {
 }
 
 impl JsonBody {
-    /// Reads the body. Malformed JSON is 400; JSON that is not what is expected is 422, with the
-    /// path to what is wrong.
+    /// Reads an object. Malformed JSON is 400; JSON that is not what is expected is 422, with the
+    /// path to what is wrong, and a field that is unknown with the nearest one that is known.
     pub async fn read<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        expect(&self.request, JSON)?;
+        let patch = self.request.method() == Method::PATCH;
+        if !(patch && is(&self.request, MERGE_PATCH)) {
+            expect(&self.request, JSON)?;
+        }
         let body = read(self.payload, MAX_JSON_LENGTH).await?;
-        let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            let reason = error.into_inner();
-            match reason.classify() {
-                serde_json::error::Category::Data => {
-                    let place = if path == "." { "the body" } else { &path };
-                    ApiError::invalid(format!("{place}: {reason}"))
-                }
-                serde_json::error::Category::Syntax
-                | serde_json::error::Category::Eof
-                | serde_json::error::Category::Io => {
-                    ApiError::bad_request(format!("the body is not JSON: {reason}"))
-                }
-            }
-        })?;
-        json.end()
-            .map_err(|reason| ApiError::bad_request(format!("the body is not JSON: {reason}")))?;
-        Ok(value)
+        parse(&body)
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would take a list for a structure, its fields in order.
+    if let Some(first) = body.trim_ascii_start().first()
+        && *first != b'{'
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+    {
+        return Err(ApiError::invalid("the body must be an object"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.into_inner();
+        match reason.classify() {
+            serde_json::error::Category::Data => {
+                let reason = reason.to_string();
+                ApiError::invalid(match unknown_field(&reason) {
+                    Some(sentence) => sentence,
+                    None if path == "." => format!("the body: {reason}"),
+                    None => format!("{path}: {reason}"),
+                })
+            }
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => {
+                ApiError::bad_request(format!("the body is not JSON: {reason}"))
+            }
+        }
+    })?;
+    json.end()
+        .map_err(|reason| ApiError::bad_request(format!("the body is not JSON: {reason}")))?;
+    Ok(value)
+}
+
+/// What serde says of an unknown field, with a guess at the one that was meant. Its words are
+/// "unknown field `a`, expected one of `b`, `c` at line 1 column 2".
+fn unknown_field(reason: &str) -> Option<String> {
+    let rest = reason.strip_prefix("unknown field `")?;
+    let (written, rest) = rest.rsplit_once("`, expected ")?;
+    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    Some(nearest::unknown("field", written, known.into_iter()))
 }
 
 impl FromRequest for JsonBody {
@@ -103,5 +138,53 @@ impl FromRequest for JsonBody {
                 .into_inner()
                 .map(|payload| Self { request, payload }),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Thing {
+        #[serde(default)]
+        email: String,
+        #[serde(default)]
+        admin: bool,
+    }
+
+    fn refused(body: &str) -> String {
+        parse::<Thing>(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_object_is_read() {
+        let thing: Thing = parse(b" {\"email\": \"a@b\", \"admin\": true}\n").unwrap();
+        assert_eq!((thing.email.as_str(), thing.admin), ("a@b", true));
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_with_the_nearest() {
+        assert_eq!(
+            refused("{\"emial\": 1}"),
+            "unknown field `emial`; did you mean `email`?"
+        );
+        assert_eq!(
+            refused("{\"x`, expected `y\": 1}"),
+            "unknown field `x`, expected `y`; known are `email`, `admin`"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for body in ["[]", "[\"a@b\", true]", "null", "7", "\"x\""] {
+            assert_eq!(refused(body), "the body must be an object", "{body}");
+        }
+        for body in ["", " ", "{", "[", "{} {}", "nul"] {
+            let error = parse::<Thing>(body.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("not JSON"), "{body}: {error}");
+        }
+        assert!(refused("{\"admin\": \"yes\"}").starts_with("admin: "));
     }
 }

@@ -44,6 +44,8 @@ pub enum Code {
     Unsupported,
     /// What is stored stands against it.
     Conflict,
+    /// What is stored has changed since the client read it.
+    Outdated,
     /// The body is too large.
     SizeInvalid,
     UnsupportedMediaType,
@@ -56,6 +58,21 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: &[Self] = &[
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Denied,
+        Self::NotFound,
+        Self::Unsupported,
+        Self::Conflict,
+        Self::Outdated,
+        Self::SizeInvalid,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::Unavailable,
+        Self::Unknown,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
@@ -64,6 +81,7 @@ impl Code {
             Self::NotFound => "NOT_FOUND",
             Self::Unsupported => "UNSUPPORTED",
             Self::Conflict => "CONFLICT",
+            Self::Outdated => "OUTDATED",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::Invalid => "INVALID",
@@ -95,6 +113,11 @@ impl ApiError {
         }
     }
 
+    /// Every code that an answer may have.
+    pub fn codes() -> Vec<&'static str> {
+        Code::ALL.iter().map(|code| code.as_str()).collect()
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
     }
@@ -115,8 +138,8 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, Code::Conflict, message)
     }
 
-    pub fn precondition_failed(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::PRECONDITION_FAILED, Code::Conflict, message)
+    pub fn outdated(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, Code::Outdated, message)
     }
 
     pub fn unsupported(message: impl Into<String>) -> Self {
@@ -285,8 +308,10 @@ impl From<UserError> for ApiError {
             UserError::UsernameTaken(_)
             | UserError::EmailTaken
             | UserError::NamespaceInUse { .. }
+            | UserError::StillHasProjects { .. }
             | UserError::LastAdministrator(_) => Self::conflict(error.to_string()),
             UserError::NotFound(_) => Self::not_found(error.to_string()),
+            UserError::Outdated(_) => Self::outdated(error.to_string()),
             UserError::Database(error) => error.into(),
         }
     }
@@ -298,7 +323,7 @@ impl From<ProjectError> for ApiError {
             ProjectError::PathTaken(_) => Self::conflict(error.to_string()),
             ProjectError::OwnerNotFound(_) => Self::invalid(error.to_string()),
             ProjectError::NotFound => Self::not_found(error.to_string()),
-            ProjectError::Outdated => Self::precondition_failed(error.to_string()),
+            ProjectError::Outdated => Self::outdated(error.to_string()),
             ProjectError::Database(error) => error.into(),
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! - [`routes`]: the table of all addresses, and what each requires.
 //! - [`token`]: the token realm. [`keys`]: what verifiers fetch. [`api`]: the admin API.
-//! - [`authorize`]: who may. [`error`]: what went wrong, in every case.
+//! - [`authenticate`]: who is asking. [`authorize`]: who may. [`audit`]: what failed. [`error`]: what went wrong, in every case.
 
 mod api;
+mod audit;
+mod authenticate;
 mod authorize;
 pub mod basic;
 mod body;
@@ -12,6 +14,7 @@ mod error;
 #[cfg(test)]
 mod fuzz_seeds;
 mod keys;
+mod nearest;
 pub mod parameters;
 pub(crate) mod routes;
 #[cfg(test)]

@@ -1,22 +1,25 @@
-//! All addresses in one table: what is not listed here does not exist, and what is listed says
-//! what it requires. A test asks every one of them without credentials, and with too few.
+//! All addresses in one [`table`]: what is not listed there does not exist, and what is listed says
+//! what it requires. Tests ask every one of them without credentials, and with too few.
 
 use actix_web::Route;
 use actix_web::guard::{Any, Guard, Method as MethodIs};
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use service::request::HandlerName;
 
+use super::audit;
 use super::error::ApiError;
-use super::{api, keys, token};
-use crate::web as pages;
+use crate::audit::Action;
 
 /// Who may use an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requires {
     Nothing,
     AnyUser,
+    /// The user whom the address names, or an administrator.
+    ThatUser,
     Administrator,
 }
 
@@ -25,11 +28,9 @@ pub struct Endpoint {
     pub path: &'static str,
     pub methods: &'static [Method],
     /// The handler's arguments enforce it; the tests hold them to this.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the tests of every address")
-    )]
     pub requires: Requires,
+    /// What the audit log calls a failure here. Of addresses that change something.
+    pub action: Option<Action>,
     handler: fn() -> Route,
 }
 
@@ -43,6 +44,16 @@ impl Endpoint {
             _ => "api",
         }
     }
+
+    fn route(&self) -> Route {
+        let route = (self.handler)().guard(any_of(self.methods));
+        match self.action {
+            None => route,
+            Some(action) => route.wrap(from_fn(move |request, next| {
+                audit::failures(action, request, next)
+            })),
+        }
+    }
 }
 
 const GET: &[Method] = &[Method::GET, Method::HEAD];
@@ -53,7 +64,8 @@ const PUT: &[Method] = &[Method::PUT];
 const PATCH: &[Method] = &[Method::PATCH];
 const DELETE: &[Method] = &[Method::DELETE];
 
-const fn endpoint(
+/// An address to read from, or one whose failures somebody else records.
+const fn read(
     path: &'static str,
     methods: &'static [Method],
     requires: Requires,
@@ -63,62 +75,31 @@ const fn endpoint(
         path,
         methods,
         requires,
+        action: None,
         handler,
     }
 }
 
-/// Every address. Those of one path stand together.
-pub static ENDPOINTS: &[Endpoint] = {
-    use Requires::{Administrator, AnyUser, Nothing};
-    &[
-        endpoint("/", GET, Nothing, || web::to(pages::home::show)),
-        endpoint("/jwt/auth", GET_ALONE, Nothing, || web::to(token::get)),
-        endpoint("/jwt/auth", POST, Nothing, || web::to(token::post)),
-        endpoint("/auth/token", GET_ALONE, Nothing, || web::to(token::get)),
-        endpoint("/auth/token", POST, Nothing, || web::to(token::post)),
-        endpoint("/.well-known/jwks.json", GET, Nothing, || {
-            web::to(keys::jwks)
-        }),
-        endpoint("/certs/bundle.pem", GET, Nothing, || web::to(keys::bundle)),
-        endpoint("/api/v1/me", GET, AnyUser, || web::to(api::me::show)),
-        endpoint("/api/v1/system", GET, Administrator, || {
-            web::to(api::system::show)
-        }),
-        endpoint("/api/v1/users", GET, Administrator, || {
-            web::to(api::users::list)
-        }),
-        endpoint("/api/v1/users", POST, Administrator, || {
-            web::to(api::users::create)
-        }),
-        endpoint("/api/v1/users/{username}", GET, Administrator, || {
-            web::to(api::users::show)
-        }),
-        endpoint("/api/v1/users/{username}", PATCH, Administrator, || {
-            web::to(api::users::change)
-        }),
-        endpoint(
-            "/api/v1/users/{username}/password",
-            PUT,
-            Administrator,
-            || web::to(api::users::set_password),
-        ),
-        endpoint("/api/v1/projects", GET, Administrator, || {
-            web::to(api::projects::list)
-        }),
-        endpoint("/api/v1/projects", POST, Administrator, || {
-            web::to(api::projects::create)
-        }),
-        endpoint("/api/v1/projects/{project}", GET, Administrator, || {
-            web::to(api::projects::show)
-        }),
-        endpoint("/api/v1/projects/{project}", PATCH, Administrator, || {
-            web::to(api::projects::change)
-        }),
-        endpoint("/api/v1/projects/{project}", DELETE, Administrator, || {
-            web::to(api::projects::delete)
-        }),
-    ]
-};
+/// An address that changes something.
+const fn change(
+    path: &'static str,
+    methods: &'static [Method],
+    requires: Requires,
+    action: Action,
+    handler: fn() -> Route,
+) -> Endpoint {
+    Endpoint {
+        path,
+        methods,
+        requires,
+        action: Some(action),
+        handler,
+    }
+}
+
+mod table;
+
+pub use self::table::ENDPOINTS;
 
 /// Adds all addresses to an application. Each refuses the methods it does not know.
 pub fn configure(config: &mut ServiceConfig) {
@@ -126,7 +107,7 @@ pub fn configure(config: &mut ServiceConfig) {
         let [first, ..] = endpoints else { continue };
         let mut resource = web::resource(first.path).app_data(HandlerName(first.handler_name()));
         for endpoint in endpoints {
-            resource = resource.route((endpoint.handler)().guard(any_of(endpoint.methods)));
+            resource = resource.route(endpoint.route());
         }
         let allow = allow(endpoints);
         let refuse = move || std::future::ready(refuse_method(allow.clone()));

@@ -75,12 +75,17 @@ impl TestApp {
             _folder: folder,
         };
         for username in ["alice", "bob"] {
-            let body = json!({"username": username, "password": PASSWORD});
-            app.admin(Method::POST, "/api/v1/users", &body)
-                .await
-                .expect(201);
+            app.create_user(username).await;
         }
         app
+    }
+
+    /// A user with the usual password.
+    pub async fn create_user(&self, username: &str) {
+        let body = json!({"username": username, "password": PASSWORD});
+        self.admin(Method::POST, "/api/v1/users", &body)
+            .await
+            .expect(201);
     }
 
     pub fn database(&self) -> &Database {
@@ -91,11 +96,23 @@ impl TestApp {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
+    /// A request to the admin API, by one of those who are there from the start.
+    pub fn request_as(&self, who: &str, method: Method, path: &str) -> RequestBuilder {
+        let password = match who {
+            "admin" => ADMIN_PASSWORD,
+            _ => PASSWORD,
+        };
+        self.request(method, path).basic_auth(who, Some(password))
+    }
+
     /// As the administrator.
     pub async fn admin(&self, method: Method, path: &str, body: &Value) -> Answer {
-        let request = self
-            .request(method, path)
-            .basic_auth("admin", Some(ADMIN_PASSWORD));
+        self.ask("admin", method, path, body).await
+    }
+
+    /// As one of those who are there from the start.
+    pub async fn ask(&self, who: &str, method: Method, path: &str, body: &Value) -> Answer {
+        let request = self.request_as(who, method, path);
         let request = if body.is_null() {
             request
         } else {

@@ -12,6 +12,7 @@ macro_rules! user_columns {
 }
 
 pub(crate) mod audit;
+pub(crate) mod like;
 pub(crate) mod memberships;
 pub(crate) mod paths;
 pub(crate) mod projects;

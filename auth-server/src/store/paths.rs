@@ -59,6 +59,17 @@ pub async fn first_at_or_below(tx: &mut Tx, path: &str) -> Result<Option<String>
     .map(|row| row.map(|(path,)| path))
 }
 
+/// The first path below this one.
+pub async fn first_below(tx: &mut Tx, path: &str) -> Result<Option<String>, Error> {
+    sql!(
+        tx,
+        fetch_optional(String,),
+        "SELECT path FROM paths WHERE path > $1 || '/' AND path < $1 || '0' ORDER BY path LIMIT 1",
+        path
+    )
+    .map(|row| row.map(|(path,)| path))
+}
+
 macro_rules! select_at {
     ($listed:literal) => {
         concat!(

@@ -57,7 +57,7 @@ pub async fn by_hash(
         fetch_optional StoredRefreshToken,
         "SELECT t.id AS token_id, t.service, t.expires_at, t.last_used_at, t.revoked_at,
                 u.id, u.username, u.email, u.is_admin, u.created_at, u.disabled_at,
-                u.last_login_at
+                u.last_login_at, u.version
          FROM refresh_tokens t JOIN users u ON u.id = t.user_id
          WHERE t.token_sha256 = $1",
         &token_sha256[..]

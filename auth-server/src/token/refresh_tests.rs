@@ -5,7 +5,7 @@ use crate::accounts::login;
 use crate::accounts::user;
 use crate::jobs::purge_refresh_tokens;
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, hash, name, new_user, passwords};
+use crate::testing::{clock, context_at, hash, name, new_user, passwords, set_disabled};
 
 const PASSWORD: &str = "correct: horse";
 const LIFETIME: Duration = Duration::from_hours(24);
@@ -13,7 +13,9 @@ const LIFETIME: Duration = Duration::from_hours(24);
 async fn logged_in(database: &Database, clock: &Clock) -> Login {
     let mut new = new_user("alice");
     new.password = Some(hash(PASSWORD).await);
-    user::create(database, clock, new).await.unwrap();
+    user::create(&context_at(database, clock), new)
+        .await
+        .unwrap();
     login::with_password(database, clock, &passwords(), "alice", PASSWORD.into())
         .await
         .unwrap()
@@ -83,7 +85,7 @@ database::test_on_both! {
         let login = logged_in(&database, &clock).await;
         let token = created(&database, &clock, &login).await;
         let new = hash("battery: staple").await;
-        user::set_password(&database, &clock, &name("alice"), &new).await.unwrap();
+        user::set_password(&context_at(&database, &clock), &name("alice"), &new).await.unwrap();
         let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
         assert!(matches!(error, RefreshError::Revoked), "{error:?}");
         // What was verified before the change is not good for a new token either.
@@ -95,10 +97,10 @@ database::test_on_both! {
         let clock = clock();
         let login = logged_in(&database, &clock).await;
         let token = created(&database, &clock, &login).await;
-        user::disable(&database, &clock, &name("alice")).await.unwrap();
+        set_disabled(&context_at(&database, &clock), "alice", true).await;
         let refused = create(&database, &clock, &login, "docker", "registry", LIFETIME).await;
         assert!(refused.unwrap().is_none());
-        user::enable(&database, &name("alice")).await.unwrap();
+        set_disabled(&context_at(&database, &clock), "alice", false).await;
         let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
         assert!(matches!(error, RefreshError::Revoked), "{error:?}");
     }
@@ -114,7 +116,8 @@ database::test_on_both! {
             futures_util::future::join_all(attempts).await
         };
         let alice = name("alice");
-        let changing = user::set_password(&database, &clock, &alice, &new);
+        let context = context_at(&database, &clock);
+        let changing = user::set_password(&context, &alice, &new);
         let (tokens, changed) = tokio::join!(making, changing);
         changed.unwrap();
         for token in tokens.into_iter().filter_map(Result::unwrap) {

@@ -8,13 +8,18 @@ use registry_token::RepositoryName;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::pagination;
+use super::listing::List;
 use crate::accounts::project::{self, NewProject};
 use crate::accounts::{Project, ProjectError, ProjectId, Visibility};
 use crate::http::authorize::{Administrator, Authorized};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 use crate::state::State;
+
+const LIST: List = List {
+    name: "path",
+    filters: &[],
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,14 +63,13 @@ pub async fn list(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = pagination::requested(&request)?;
-    let page = project::list(&state.database, &wanted).await?;
-    Ok(pagination::answer(
+    let wanted = LIST.wanted(&request)?;
+    let page = project::list(&state.database, &wanted.page).await?;
+    Ok(wanted.answer(
         &request,
-        &wanted,
         &page,
-        |project| project.path.as_str(),
-        Clone::clone,
+        |project| project.path.to_string(),
+        |project| project.id.0,
     ))
 }
 
@@ -83,7 +87,7 @@ pub async fn create(
         owner: create.owner.map(|owner| owner.parse()).transpose()?,
         visibility: create.visibility.unwrap_or(Visibility::Private),
     };
-    let project = project::create(&state.context(&caller.into_user()), new).await?;
+    let project = project::create(&caller.context, new).await?;
     let id = project.id.0;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/projects/{id}")))
@@ -109,8 +113,8 @@ pub async fn change(
 ) -> Result<HttpResponse, ApiError> {
     let found = named(&state, &path).await?;
     let change: ChangeProject = body.read().await?;
-    let context = state.context(&caller.into_user());
-    let changed = project::set_visibility(&context, found.id, change.visibility, None).await?;
+    let changed =
+        project::set_visibility(&caller.context, found.id, change.visibility, None).await?;
     Ok(answer(&changed))
 }
 
@@ -121,7 +125,7 @@ pub async fn delete(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let found = named(&state, &path).await?;
-    project::delete(&state.context(&caller.into_user()), found.id, None).await?;
+    project::delete(&caller.context, found.id, None).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -3,22 +3,26 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::authorize::{Administrator, Authorized};
 use crate::state::State;
 
-#[derive(Serialize)]
+/// What runs here
+#[derive(Serialize, ToSchema)]
+#[schema(as = System)]
 struct SystemJson<'a> {
     version: &'static str,
-    /// The claim `iss` of the tokens.
+    /// The claim `iss` of the tokens
     issuer: &'a str,
-    /// The registries that tokens are issued for.
+    /// The registries that tokens are issued for
     services: &'a [String],
     token_lifetime_seconds: u64,
+    #[schema(inline)]
     signing_key: Option<SigningKeyJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SigningKeyJson {
     /// `kid`.
     id: String,
@@ -27,7 +31,16 @@ struct SigningKeyJson {
     thumbprint: String,
 }
 
+/// What runs here
+///
 /// What an operator needs for pairing a registry.
+#[utoipa::path(
+    get,
+    path = "/api/v1/system",
+    operation_id = "show_system",
+    tag = "system",
+    responses((status = 200, description = "The system", body = SystemJson<'_>))
+)]
 pub async fn show(_: Authorized<Administrator>, state: web::Data<State>) -> HttpResponse {
     let issuer = &state.issuer;
     let signing_key = issuer.keys.current().map(|key| SigningKeyJson {

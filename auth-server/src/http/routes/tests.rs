@@ -2,7 +2,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{ENDPOINTS, Requires};
-use crate::http::test_app::{ADMIN_PASSWORD, Answer, PASSWORD, TestApp};
+use crate::http::test_app::{Answer, TestApp};
 
 /// Every address with every method that it knows, with names put in that exist.
 fn all() -> impl Iterator<Item = (Method, String, Requires)> {
@@ -22,16 +22,22 @@ fn all() -> impl Iterator<Item = (Method, String, Requires)> {
     })
 }
 
-async fn ask(app: &TestApp, method: &Method, path: &str, who: Option<(&str, &str)>) -> Answer {
-    // A body that no handler accepts: who gets as far as reading it was let in.
-    let request = app
-        .request(method.clone(), path)
-        .json(&json!({"no": "such field"}));
+async fn ask(app: &TestApp, method: &Method, path: &str, who: Option<&str>) -> u16 {
     let request = match who {
-        Some((username, password)) => request.basic_auth(username, Some(password)),
-        None => request,
+        Some(who) => app.request_as(who, method.clone(), path),
+        None => app.request(method.clone(), path),
     };
-    Answer::of(request).await
+    // A body that no handler accepts: who gets as far as reading it was let in.
+    let request = request.json(&json!({"no": "such field"}));
+    Answer::of(request).await.status.as_u16()
+}
+
+/// That this caller is let in. What follows may fail for other reasons, a body for example, but
+/// not for want of an object: the addresses name those that exist.
+#[track_caller]
+fn assert_let_in(status: u16, context: &str) {
+    let refused = [401, 403, 404, 405, 500].contains(&status);
+    assert!(!refused, "{context}: {status}");
 }
 
 #[tokio::test]
@@ -41,35 +47,40 @@ async fn every_address_lets_in_whom_the_table_says() {
     app.admin(Method::POST, "/api/v1/projects", &body)
         .await
         .expect(201);
+    // Who changes something is asked last: what is deleted then is not missed.
     for (method, path, requires) in all() {
         let context = format!("{method} {path}");
-        let anonymous = ask(&app, &method, &path, None).await.status.as_u16();
-        let wrong = ask(&app, &method, &path, Some(("admin", "wrong")))
-            .await
-            .status
-            .as_u16();
-        let alice = ask(&app, &method, &path, Some(("alice", PASSWORD)))
-            .await
-            .status
-            .as_u16();
-        match requires {
-            Requires::Nothing => {
-                assert_ne!(anonymous, 401, "{context}");
-                assert_ne!(alice, 403, "{context}");
-            }
-            Requires::AnyUser => {
-                assert_eq!((anonymous, wrong), (401, 401), "{context}");
-                assert!(![401, 403].contains(&alice), "{context}: {alice}");
-            }
-            Requires::Administrator => {
-                assert_eq!((anonymous, wrong, alice), (401, 401, 403), "{context}");
-            }
+        let anonymous = ask(&app, &method, &path, None).await;
+        if requires == Requires::Nothing {
+            assert_let_in(anonymous, &context);
+            continue;
         }
-        let admin = ask(&app, &method, &path, Some(("admin", ADMIN_PASSWORD))).await;
-        assert!(
-            ![401, 403, 405, 500].contains(&admin.status.as_u16()),
-            "{context}: {admin:?}"
+        assert_eq!(anonymous, 401, "{context}");
+        let wrong = app
+            .request(method.clone(), &path)
+            .bearer_auth("ptc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(Answer::of(wrong).await.status, 401, "{context}");
+        // Of the two, the path names alice.
+        let (alice, bob) = (
+            ask(&app, &method, &path, Some("alice")).await,
+            ask(&app, &method, &path, Some("bob")).await,
         );
+        match requires {
+            Requires::Nothing => {}
+            Requires::AnyUser => {
+                assert_let_in(alice, &context);
+                assert_let_in(bob, &context);
+            }
+            Requires::ThatUser => {
+                assert_let_in(alice, &context);
+                assert_eq!(bob, 404, "{context}");
+            }
+            Requires::Administrator => assert_eq!((alice, bob), (403, 403), "{context}"),
+        }
+        assert_let_in(ask(&app, &method, &path, Some("admin")).await, &context);
+        if method == Method::DELETE && path == "/api/v1/users/alice" {
+            app.create_user("alice").await;
+        }
     }
 }
 
@@ -88,8 +99,7 @@ async fn every_change_is_refused_to_pages_of_other_sites() {
             ("none", false),
         ] {
             let request = app
-                .request(method.clone(), &path)
-                .basic_auth("admin", Some(ADMIN_PASSWORD))
+                .request_as("admin", method.clone(), &path)
                 .header("sec-fetch-site", site)
                 .json(&json!({"no": "such field"}));
             let answer = Answer::of(request).await;
@@ -98,6 +108,42 @@ async fn every_change_is_refused_to_pages_of_other_sites() {
         seen += 1;
     }
     assert!(seen >= 6, "the table has changes");
+}
+
+#[test]
+fn every_change_has_a_name_in_the_audit_log_and_nothing_else_has() {
+    for endpoint in ENDPOINTS {
+        let reads = endpoint.methods.iter().any(|method| method == "GET");
+        let changes = !reads && endpoint.requires != Requires::Nothing;
+        assert_eq!(endpoint.action.is_some(), changes, "{}", endpoint.path);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_fails_is_recorded_with_who_tried_and_why() {
+    let app = TestApp::start().await;
+    let path = "/api/v1/users/admin";
+    for _ in 0..2 {
+        ask(&app, &Method::DELETE, path, None).await;
+    }
+    ask(&app, &Method::DELETE, path, Some("bob")).await;
+    app.admin(Method::DELETE, path, &json!(null))
+        .await
+        .error(409, "CONFLICT");
+    let mut tx = app.database().read().await.unwrap();
+    let events = database::sql!(
+        &mut tx,
+        fetch_all(String, String, String, String),
+        "SELECT action, actor_name, subject_name, reason FROM audit_events
+         WHERE outcome = 'failure' ORDER BY number"
+    )
+    .unwrap();
+    let expected = [
+        ("bob", "this takes an administrator"),
+        ("admin", "`admin` is the last administrator that can log in"),
+    ]
+    .map(|(who, why)| ("user.delete".into(), who.into(), "admin".into(), why.into()));
+    assert_eq!(events, expected);
 }
 
 #[tokio::test]
@@ -135,9 +181,10 @@ async fn what_is_not_there_is_404_and_what_is_not_done_is_405() {
 async fn me_and_system_tell_who_and_what() {
     let app = TestApp::start().await;
     let me = app
-        .request(Method::GET, "/api/v1/me")
-        .basic_auth("alice", Some(PASSWORD));
-    let me = Answer::of(me).await.expect(200).json();
+        .ask("alice", Method::GET, "/api/v1/me", &json!(null))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(me["username"], "alice");
     assert_eq!(me["admin"], false);
     let system = app

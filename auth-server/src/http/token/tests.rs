@@ -3,9 +3,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::accounts::user;
 use crate::http::test_app::{ADMIN_PASSWORD, Answer, PASSWORD, SERVICE, TestApp};
-use crate::testing::name;
+use crate::testing::{context_at, set_disabled};
 
 const ALICE: Option<(&str, &str)> = Some(("alice", PASSWORD));
 const LOGIN: &str = "service=portcullis-registry";
@@ -258,9 +257,7 @@ async fn a_disabled_user_is_refused_whatever_the_credentials() {
         .await
         .expect(200);
     let refresh_token = login.json()["refresh_token"].as_str().unwrap().to_owned();
-    user::disable(app.database(), &app.clock, &name("alice"))
-        .await
-        .unwrap();
+    set_disabled(&context_at(app.database(), &app.clock), "alice", true).await;
     let message = app.token(ALICE, LOGIN).await.error(401, "UNAUTHORIZED");
     assert_eq!(message, "this account is disabled");
     let fields = [

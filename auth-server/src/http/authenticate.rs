@@ -1,0 +1,83 @@
+//! Who is asking: a [`Caller`], from the credentials of a request to the admin API.
+
+use actix_web::{HttpRequest, web};
+use service::request::RequestContext;
+
+use super::error::ApiError;
+use crate::accounts::User;
+use crate::accounts::login;
+use crate::audit::{Actor, Origin};
+use crate::context::Context;
+use crate::state::State;
+
+/// The longest user agent that the audit log keeps, in characters.
+const MAX_USER_AGENT: usize = 256;
+
+/// Who is asking, proven.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    User(User),
+    /// Who has the database at hand, by the name that the operating system knows.
+    Operator(String),
+}
+
+impl Caller {
+    pub fn is_administrator(&self) -> bool {
+        match self {
+            Self::User(user) => user.is_admin,
+            Self::Operator(_) => true,
+        }
+    }
+
+    /// `None`: an operator is no user.
+    pub fn user(&self) -> Option<&User> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Operator(_) => None,
+        }
+    }
+
+    fn actor(&self) -> Actor {
+        match self {
+            Self::User(user) => Actor::user(user),
+            Self::Operator(name) => Actor::operator(name),
+        }
+    }
+
+    /// What a change in the name of this caller takes.
+    pub fn context(&self, request: &HttpRequest, state: &State) -> Context {
+        let told = RequestContext::of(request);
+        let user_agent = request
+            .headers()
+            .get(actix_web::http::header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .map(|text| text.chars().take(MAX_USER_AGENT).collect());
+        Context {
+            database: state.database.clone(),
+            clock: state.clock.clone(),
+            origin: Origin {
+                actor: self.actor(),
+                address: told.client(),
+                user_agent,
+                request_id: Some(told.id().to_string()),
+            },
+        }
+    }
+}
+
+/// Reads and checks the credentials of a request.
+pub async fn authenticate(
+    request: &HttpRequest,
+    state: &web::Data<State>,
+) -> Result<Caller, ApiError> {
+    let basic = super::basic_credentials(request)?
+        .ok_or_else(|| ApiError::unauthorized("log in with username and password"))?;
+    let login = login::with_password(
+        &state.database,
+        &state.clock,
+        &state.passwords,
+        &basic.username,
+        basic.password,
+    );
+    Ok(Caller::User(login.await?.user))
+}
