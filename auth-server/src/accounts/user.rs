@@ -193,6 +193,10 @@ pub async fn create(context: &Context, new: NewUser) -> Result<User, UserError> 
     refuse_taken_email(&mut tx, user.email.as_deref()).await?;
     let username = user.username.as_str();
     if let Some(path) = store::paths::first_at_or_below(&mut tx, username).await? {
+        // By a group, or by a user of a moment ago.
+        if path == username {
+            return Err(UserError::UsernameTaken(user.username));
+        }
         return Err(UserError::NamespaceInUse {
             username: user.username,
             path,
