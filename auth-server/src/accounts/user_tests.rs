@@ -85,7 +85,9 @@ database::test_on_both! {
             };
             project::create(&context, new).await.unwrap();
         }
-        for username in ["team", "lib", "x-y"] {
+        let error = create(&context, new_user("lib")).await.unwrap_err();
+        assert!(matches!(error, UserError::UsernameTaken(_)), "{error:?}");
+        for username in ["team", "x-y"] {
             let error = create(&context, new_user(username)).await.unwrap_err();
             assert!(matches!(error, UserError::NamespaceInUse { .. }), "{error:?}");
         }

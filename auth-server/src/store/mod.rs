@@ -7,7 +7,8 @@
 /// What a [`User`](crate::accounts::User) is read from, in a statement that calls its table `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.username, u.email, u.is_admin, u.created_at, u.disabled_at, u.last_login_at"
+        "u.id, u.username, u.email, u.is_admin, u.created_at, u.disabled_at, u.last_login_at,
+         u.version"
     };
 }
 
