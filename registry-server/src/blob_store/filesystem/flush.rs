@@ -22,7 +22,7 @@ use crate::blob_store::BlobStoreError;
 const AT_ONCE: usize = 4;
 
 /// Bytes on the way to the disk, of all uploads together; as many again may be waiting.
-const BUDGET: u64 = 256 << 20;
+const BUDGET: usize = 256 << 20;
 
 /// Bytes of one upload between two flushes. Smaller ones cost more in journal commits than they
 /// gain; larger ones only fill the disk's queue.
@@ -70,10 +70,14 @@ pub(super) struct Flushing {
 }
 
 impl Flushing {
-    /// How many bytes of this upload make a flush. Shares the budget among all of them.
+    /// This upload's even part of what all to the same store have together.
+    pub(super) fn share(&self, total: usize) -> usize {
+        total / self.shared.uploads.load(Ordering::Relaxed).max(1)
+    }
+
+    /// How many bytes of this upload make a flush.
     fn stride(&self) -> u64 {
-        let uploads = self.shared.uploads.load(Ordering::Relaxed) as u64;
-        (BUDGET / uploads.max(1)).clamp(SMALLEST, LARGEST)
+        (self.share(BUDGET) as u64).clamp(SMALLEST, LARGEST)
     }
 
     /// Notes that `file` was written up to `offset`. Waits while two strides are not on the disk.

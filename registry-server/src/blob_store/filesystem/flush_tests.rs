@@ -41,7 +41,7 @@ async fn the_more_uploads_the_less_each_may_have_waiting() {
     let first = flushes.of_upload(0);
     assert_eq!(first.stride(), LARGEST);
     let others: Vec<_> = (1..64).map(|_| flushes.of_upload(0)).collect();
-    assert_eq!(first.stride(), BUDGET / 64);
+    assert_eq!(first.stride(), BUDGET as u64 / 64);
     let crowd: Vec<_> = (64..10_000).map(|_| flushes.of_upload(0)).collect();
     assert_eq!(first.stride(), SMALLEST);
     drop((others, crowd));

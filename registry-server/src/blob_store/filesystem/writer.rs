@@ -20,8 +20,16 @@ use super::{FilesystemStore, durable, run_blocking};
 use crate::blob_store::{BlobStoreError, UploadKey, UploadProgress, UploadWriter};
 use crate::oci::{Algorithm, Hasher};
 
-/// Of each of the two buffers. Smaller ones cost thread hops, larger ones memory per upload.
-const BUFFER: usize = 192 << 10;
+/// Memory for the buffers of all uploads together, two each.
+const BUFFERS: usize = 12 << 20;
+
+/// Of each buffer. Smaller ones cost thread hops, and the kernel more effort per byte: a large write
+/// goes into large pages.
+const SMALLEST: usize = 64 << 10;
+const LARGEST: usize = 1 << 20;
+
+/// Of the buffer that stored bytes are hashed again with.
+const REREAD: usize = 128 << 10;
 
 /// How long to wait for a writer whose request is gone to finish its last write.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -110,6 +118,14 @@ impl FileWriter {
         })
     }
 
+    /// Gives the empty buffer the size that is this upload's now, unless it is about right.
+    fn fit(&mut self) {
+        let size = (self.flushing.share(BUFFERS) / 2).clamp(SMALLEST, LARGEST);
+        if !(size / 2..=size).contains(&self.filling.capacity()) {
+            self.filling = Vec::with_capacity(size);
+        }
+    }
+
     /// Waits until no write is under way.
     async fn idle(&mut self) -> Result<Box<Work>, BlobStoreError> {
         match std::mem::replace(&mut self.state, State::Failed) {
@@ -157,15 +173,15 @@ impl UploadWriter for FileWriter {
         }
         let mut rest: &[u8] = &bytes;
         while !rest.is_empty() {
-            if self.filling.capacity() == 0 {
-                self.filling.reserve_exact(BUFFER);
+            if self.filling.is_empty() {
+                self.fit();
             }
-            let room = BUFFER - self.filling.len();
+            let room = self.filling.capacity() - self.filling.len();
             let (now, later) = rest.split_at(room.min(rest.len()));
             self.filling.extend_from_slice(now);
             self.offset += now.len() as u64;
             rest = later;
-            if self.filling.len() == BUFFER {
+            if self.filling.len() == self.filling.capacity() {
                 self.flush().await?;
             }
         }
@@ -288,11 +304,11 @@ pub(super) fn hash(
     algorithm: Algorithm,
 ) -> Result<Hasher, BlobStoreError> {
     let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; REREAD];
     while hasher.length() < length {
         let want = usize::try_from(length - hasher.length())
             .unwrap_or(usize::MAX)
-            .min(BUFFER);
+            .min(REREAD);
         match file.read_at(&mut buffer[..want], hasher.length()) {
             Ok(0) => {
                 return Err(BlobStoreError::Damaged(
