@@ -75,6 +75,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
     let clock = registry_server::Clock::system();
     let application = registry_server::Application::build(settings, clock).await?;
+    application.register_metrics(&host.metrics);
     let health = host.watch(application.health());
     application.spawn_jobs(&host.shutdown);
 

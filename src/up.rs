@@ -32,6 +32,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     // After the auth-server: its first start writes the bundle that the registry reads.
     let clock = registry_server::Clock::system();
     let registry = registry_server::Application::build(registry_settings, clock).await?;
+    registry.register_metrics(&host.metrics);
     let checks = auth.health().into_iter().chain(registry.health()).collect();
     let health = host.watch(checks);
     auth.spawn_jobs(&host.shutdown);

@@ -9,14 +9,16 @@ use registry_token::{
     KeyLocation, KeyOrigin, KeySource, KeySourceSettings, Verifier, VerifierSettings,
 };
 use service::health::Check;
+use service::metrics::Metrics;
 use service::shutdown::Shutdown;
 
 use crate::auth::Gatekeeper;
-use crate::blob_store::{BlobStore, FilesystemStore};
+use crate::blob_store::{BlobStore, FilesystemStore, MeasuredStore};
 use crate::clock::Clock;
 use crate::config::{Access, Settings, TokenSettings};
 use crate::error::StartError;
 use crate::http::{self, Site};
+use crate::metrics::StorageMetrics;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::{jobs, metadata};
@@ -31,6 +33,7 @@ pub struct Application {
     state: Arc<State>,
     database: Database,
     blobs: Arc<dyn BlobStore>,
+    metrics: StorageMetrics,
     /// Until the job that watches it takes it over.
     keys: Mutex<Option<(KeySource, Arc<Verifier>)>>,
 }
@@ -53,12 +56,15 @@ impl Application {
             path: root.clone(),
             source,
         })?;
+        let metrics = StorageMetrics::new("filesystem");
+        let blobs = MeasuredStore::new(Arc::new(blobs), metrics.clone());
         let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
         let registry = Registry::new(
             database.clone(),
             Arc::clone(&blobs),
             clock.clone(),
             settings.rules.clone(),
+            metrics.clone(),
         );
         let mut keys = None;
         let (gatekeeper, realm) = match &settings.access {
@@ -90,6 +96,7 @@ impl Application {
             state: Arc::new(state),
             database,
             blobs,
+            metrics,
             keys: Mutex::new(keys),
         })
     }
@@ -97,6 +104,11 @@ impl Application {
     /// The routes of the registry API.
     pub fn configure(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
         http::configure(Arc::clone(&self.state))
+    }
+
+    /// Adds what is measured of the storage.
+    pub fn register_metrics(&self, metrics: &Metrics) {
+        metrics.register_collector(self.metrics.clone());
     }
 
     /// What the registry cannot do without.

@@ -6,6 +6,7 @@
 //! - [`http`] → [`registry`] → [`metadata`] and [`blob_store`]: calls go down only. [`auth`] makes
 //!   the proofs that `registry` asks for; [`oci`] has the values that all of them speak of.
 //! - [`jobs`]: what happens without a request.
+//! - [`metrics`]: what the storage is asked for.
 
 mod application;
 pub mod auth;
@@ -16,6 +17,7 @@ mod error;
 mod http;
 pub mod jobs;
 pub mod metadata;
+mod metrics;
 pub mod oci;
 pub mod registry;
 mod state;

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::{LocationBase, Realm, WebSettings};
 use crate::http::{self, Site};
 use crate::metadata::SQLITE_MIGRATIONS;
+use crate::metrics::StorageMetrics;
 use crate::oci::{Algorithm, Digest, media_type};
 use crate::registry::{Registry, Rules};
 use crate::state::State;
@@ -42,6 +43,7 @@ pub struct TestRegistry {
     pub clock: Clock,
     pub store: Arc<FilesystemStore>,
     pub database: TestDatabase,
+    pub metrics: StorageMetrics,
     _folder: tempfile::TempDir,
     key: SigningKey,
 }
@@ -68,6 +70,7 @@ impl TestRegistry {
         let database = TestDatabase::sqlite(&SQLITE_MIGRATIONS).await;
         let store = Arc::new(FilesystemStore::open(folder.path()).unwrap());
         let clock = Clock::manual(start_of_test());
+        let metrics = StorageMetrics::new("filesystem");
         let key = SigningKey::generate(SigningAlgorithm::Es256, clock.now()).unwrap();
         let keys = TrustedKeys::from_bundle_pem(key.certificate_pem().as_bytes()).unwrap();
         let verifier = Verifier::new(VerifierSettings::new(ISSUER, SERVICE), keys);
@@ -88,6 +91,7 @@ impl TestRegistry {
                 blobs,
                 clock.clone(),
                 rules,
+                metrics.clone(),
             )),
             gatekeeper: Gatekeeper::with_tokens(Arc::new(verifier), GRACE),
             clock: clock.clone(),
@@ -101,6 +105,7 @@ impl TestRegistry {
             clock,
             store,
             database,
+            metrics,
             _folder: folder,
             key,
         }

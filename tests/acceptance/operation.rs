@@ -309,4 +309,12 @@ async fn metrics_are_counted_for_operators_alone() {
         .filter(|line| line.starts_with("registry_http_requests_total{"))
         .any(|line| line.contains(r#"handler="manifest""#) && line.contains(r#"code="201""#));
     assert!(counted, "{text}");
+    let series = r#"registry_storage_action_seconds_count{driver="filesystem",action="Commit"} "#;
+    let commits = text.lines().find_map(|line| line.strip_prefix(series));
+    let commits: usize = commits.expect(&text).parse().unwrap();
+    assert_eq!(commits, image.blobs().count(), "{text}");
+    for name in ["requests", "hits", "errors"] {
+        let name = format!("registry_storage_cache_{name}_total ");
+        assert!(text.lines().any(|line| line.starts_with(&name)), "{text}");
+    }
 }

@@ -2,6 +2,7 @@
 //! repository may show which blob is `metadata`'s business.
 //!
 //! - [`BlobStore`]: what any backend does; [`FilesystemStore`] is one.
+//! - [`MeasuredStore`]: any backend, with a clock beside it.
 //! - [`UploadWriter`], [`UploadProgress`]: an upload, one append at a time, hashed on the way.
 //! - [`Blob`], [`BlobStream`]: a stored blob, open for reading.
 //! - [`BlobStoreError`]: what went wrong, by what the caller can do about it.
@@ -24,6 +25,7 @@ mod blob;
 mod conformance;
 mod error;
 mod filesystem;
+mod measured;
 
 use std::fmt;
 
@@ -37,6 +39,7 @@ use uuid::Uuid;
 pub use self::blob::{Blob, BlobStream};
 pub use self::error::BlobStoreError;
 pub use self::filesystem::FilesystemStore;
+pub use self::measured::MeasuredStore;
 use crate::oci::{Algorithm, Digest, Hasher, Midstate};
 
 /// A backend. Methods may be called at once from anywhere; see the module for what they promise.

@@ -13,7 +13,9 @@ impl Registry {
     /// what was found is kept for a moment.
     pub async fn blob(&self, access: &Authorized<Pull>, digest: &Digest) -> Result<Blob, Error> {
         let key = (access.repository().clone(), digest.clone());
-        if let Some(blob) = self.open.get(&key) {
+        let open = self.open.get(&key);
+        self.metrics.looked_up(open.is_some());
+        if let Some(blob) = open {
             return Ok(blob);
         }
         let linked = {
@@ -23,11 +25,10 @@ impl Registry {
         if linked.is_none() {
             return Err(Error::BlobUnknown(digest.clone()));
         }
-        let blob = self
-            .blobs
-            .open(digest)
-            .await
-            .map_err(|error| lost(error, digest))?;
+        let blob = self.blobs.open(digest).await.map_err(|error| {
+            self.metrics.look_up_failed();
+            lost(error, digest)
+        })?;
         self.open.insert(key, blob.clone());
         Ok(blob)
     }

@@ -32,6 +32,7 @@ pub use self::referrers::{Referrer, Referrers};
 use crate::blob_store::{Blob, BlobStore};
 use crate::clock::Clock;
 pub use crate::metadata::manifests::StoredManifest;
+use crate::metrics::StorageMetrics;
 use crate::oci::Digest;
 
 /// How long content is kept that nothing refers to any more, or not yet. A client that was told
@@ -88,6 +89,7 @@ pub struct Registry {
     blobs: Arc<dyn BlobStore>,
     clock: Clock,
     rules: Rules,
+    metrics: StorageMetrics,
     /// Blobs that were pulled just now, by the repository that shows them.
     open: moka::sync::Cache<(RepositoryName, Digest), Blob>,
 }
@@ -114,7 +116,13 @@ impl<T> Listed<T> {
 }
 
 impl Registry {
-    pub fn new(database: Database, blobs: Arc<dyn BlobStore>, clock: Clock, rules: Rules) -> Self {
+    pub fn new(
+        database: Database,
+        blobs: Arc<dyn BlobStore>,
+        clock: Clock,
+        rules: Rules,
+        metrics: StorageMetrics,
+    ) -> Self {
         let open = moka::sync::Cache::builder()
             .max_capacity(OPEN_BLOBS)
             .time_to_live(OPEN_BLOB_LIFETIME)
@@ -124,6 +132,7 @@ impl Registry {
             blobs,
             clock,
             rules,
+            metrics,
             open,
         }
     }

@@ -377,7 +377,8 @@ impl Registry {
         held: &Held,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let result = beside_renewals(work, RENEWAL, async || self.renew(held).await).await;
+        let result =
+            beside_renewals(work, RENEWAL, async || Box::pin(self.renew(held)).await).await;
         if result.is_err() {
             let released = self
                 .relaxed_transaction(async |tx, _| {
