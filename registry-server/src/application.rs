@@ -152,14 +152,13 @@ impl Application {
         if let Some(purging) = self.settings.purging
             && !self.settings.rules.read_only
         {
-            let registry = Arc::clone(&self.state.registry);
-            let clock = self.state.clock.clone();
-            tokio::spawn(jobs::expire_uploads(
-                registry,
-                clock,
-                purging,
-                shutdown.clone(),
-            ));
+            let swept = jobs::Swept {
+                database: self.database.clone(),
+                store: Arc::clone(&self.blobs),
+                registry: Arc::clone(&self.state.registry),
+                clock: self.state.clock.clone(),
+            };
+            tokio::spawn(jobs::sweep_regularly(swept, purging, shutdown.clone()));
         }
     }
 

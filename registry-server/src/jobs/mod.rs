@@ -1,10 +1,10 @@
 //! What happens without a request.
 //!
-//! - [`expire_uploads`]: drops sessions that nobody goes on with, again and again.
-//! - [`sweep`]: removes what crashes have left behind, when asked.
+//! - [`sweep`]: removes what nobody goes on with, and what crashes have left behind.
+//! - [`sweep_regularly`]: does so again and again.
 
-mod expire_uploads;
 mod sweep;
+mod sweep_regularly;
 
-pub use self::expire_uploads::expire_uploads;
 pub use self::sweep::{SweepError, SweepOptions, SweepReport, sweep};
+pub use self::sweep_regularly::{Swept, sweep_regularly};

@@ -88,6 +88,9 @@ pub async fn sweep(
         uploads: idle.len() as u64,
         ..SweepReport::default()
     };
+    if sweep.is_foreign().await? {
+        return Err(SweepError::ForeignStorage);
+    }
     sweep.uploads(&mut report).await?;
     sweep.unshown_blobs(&mut report).await?;
     sweep.unknown_blobs(&mut report).await?;
@@ -173,24 +176,34 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    async fn unknown_blobs(&self, report: &mut SweepReport) -> Result<(), SweepError> {
-        let is_foreign = {
+    /// Whether the storage has blobs and the database has never heard of any.
+    async fn is_foreign(&self) -> Result<bool, SweepError> {
+        let knows_some = {
             let mut tx = self.database.read().await?;
-            !metadata::blobs::any(&mut tx).await?
+            metadata::blobs::any(&mut tx).await?
         };
+        Ok(!knows_some && self.store.blobs().next().await.transpose()?.is_some())
+    }
+
+    async fn unknown_blobs(&self, report: &mut SweepReport) -> Result<(), SweepError> {
         let mut blobs = self.store.blobs();
         while let Some(blob) = blobs.next().await {
             let blob = blob?;
             if blob.modified >= self.before {
                 continue;
             }
+            let known = {
+                let mut tx = self.database.read().await?;
+                metadata::blobs::is_known(&mut tx, &blob.digest).await?
+            };
+            // Nearly all are: no change need wait for finding that out.
+            if known {
+                continue;
+            }
             let mut tx = self.database.begin().await?;
             // Whoever pushes this very content now waits for the row, which is never committed.
             if !metadata::blobs::claim(&mut tx, &blob.digest, blob.size, self.now).await? {
                 continue;
-            }
-            if is_foreign {
-                return Err(SweepError::ForeignStorage);
             }
             if !self.dry_run {
                 self.store.delete(&blob.digest).await?;

@@ -1,41 +1,54 @@
-//! Uploads that nobody goes on with end after a while (distribution's `uploadpurging`).
+//! Sweeps again and again (distribution's `uploadpurging`, which has uploads alone in mind).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use database::Database;
 use service::shutdown::Shutdown;
 
+use super::{SweepOptions, SweepReport, sweep};
+use crate::blob_store::BlobStore;
 use crate::clock::Clock;
 use crate::config::Purging;
-use crate::registry::Registry;
+use crate::registry::{REVIEW_DELAY, Registry};
 
-/// Drops old sessions now, and then at each interval, until `shutdown` begins.
-pub async fn expire_uploads(
-    registry: Arc<Registry>,
-    clock: Clock,
-    purging: Purging,
-    shutdown: Shutdown,
-) {
+/// Bytes that nothing speaks of are left alone as long as content that nothing refers to.
+const GRACE: Duration = Duration::from_secs(REVIEW_DELAY.num_seconds().unsigned_abs());
+
+/// All that a sweep needs to know of a registry.
+#[derive(Clone, Debug)]
+pub struct Swept {
+    pub database: Database,
+    pub store: Arc<dyn BlobStore>,
+    pub registry: Arc<Registry>,
+    pub clock: Clock,
+}
+
+/// Sweeps now, and then at each interval, until `shutdown` begins.
+///
+/// Replicas do this beside each other, and beside pushes: whoever gets the lease of a session or
+/// the row of a blob decides what becomes of it.
+pub async fn sweep_regularly(swept: Swept, purging: Purging, shutdown: Shutdown) {
+    let options = SweepOptions {
+        idle_uploads: purging.age,
+        grace: GRACE,
+        dry_run: purging.dry_run,
+    };
     let mut interval = tokio::time::interval(purging.interval);
     loop {
-        tokio::select! {
-            _ = interval.tick() => {}
+        let report = tokio::select! {
+            report = async {
+                interval.tick().await;
+                let Swept { database, store, registry, clock } = &swept;
+                sweep(database, &**store, registry, clock.now(), options).await
+            } => report,
             () = shutdown.begun() => return,
-        }
-        let before = clock.now() - purging.age;
-        // Replicas do this beside each other; the lease of a session decides who drops it.
-        match registry.expire_uploads(before, purging.dry_run).await {
-            Ok(expired) if expired.is_empty() => {}
-            Ok(expired) if purging.dry_run => {
-                for key in expired {
-                    tracing::info!(
-                        repository = %key.repository,
-                        upload = %key.id,
-                        "an abandoned upload would be dropped"
-                    );
-                }
-            }
-            Ok(expired) => tracing::info!(count = expired.len(), "dropped abandoned uploads"),
-            Err(error) => tracing::warn!(%error, "cannot drop abandoned uploads"),
+        };
+        match report {
+            Ok(report) if report == SweepReport::default() => {}
+            Ok(report) if options.dry_run => tracing::info!("a sweep would remove {report}"),
+            Ok(report) => tracing::info!("removed {report}"),
+            Err(error) => tracing::warn!(%error, "cannot sweep"),
         }
     }
 }

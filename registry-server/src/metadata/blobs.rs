@@ -299,6 +299,17 @@ pub async fn claim(
     Ok(claimed == 1)
 }
 
+/// Whether a blob has a row.
+pub async fn is_known(tx: &mut Tx, digest: &Digest) -> Result<bool, Error> {
+    let (known,): (bool,) = sql!(
+        tx,
+        fetch_one(bool,),
+        "SELECT EXISTS (SELECT 1 FROM blobs WHERE digest = $1)",
+        digest.as_str()
+    )?;
+    Ok(known)
+}
+
 /// Whether any blob is known.
 pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
     let (any,): (bool,) = sql!(tx, fetch_one(bool,), "SELECT EXISTS (SELECT 1 FROM blobs)")?;

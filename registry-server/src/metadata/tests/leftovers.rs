@@ -93,6 +93,10 @@ database::test_on_both! {
 
     async fn bytes_are_claimed_once(database: Database) {
         abandon(&database, &["known"]).await;
+        for (content, known) in [("known", true), ("unknown", false)] {
+            let mut tx = read(&database).await;
+            assert_eq!(blobs::is_known(&mut tx, &digest(content)).await.unwrap(), known);
+        }
         let mut tx = begin(&database).await;
         assert!(!blobs::claim(&mut tx, &digest("known"), 1, minute(1)).await.unwrap());
         assert!(blobs::claim(&mut tx, &digest("unknown"), 1, minute(1)).await.unwrap());

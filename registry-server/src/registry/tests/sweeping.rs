@@ -2,12 +2,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt as _;
+use service::shutdown::Shutdown;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::auth::{Delete, Pull};
+use crate::auth::{Delete, Pull, Push, UploadProof};
 use crate::blob_store::{BlobStore, UploadKey, UploadProgress};
 use crate::clock::Clock;
-use crate::jobs::{SweepError, SweepOptions, SweepReport, sweep};
+use crate::config::Purging;
+use crate::jobs::{SweepError, SweepOptions, SweepReport, Swept, sweep, sweep_regularly};
 use crate::oci::{Algorithm, Digest};
 use crate::testing::{TestRegistry, repository};
 
@@ -102,7 +106,121 @@ async fn what_is_recent_stays() {
 async fn the_storage_of_another_registry_is_left_alone() {
     let registry = TestRegistry::new().await;
     let foreign = stray(&registry, b"foreign", true).await;
+    stray(&registry, b"an upload", false).await;
     let result = swept(&registry, false).await;
     assert!(matches!(result, Err(SweepError::ForeignStorage)));
     assert!(registry.store.size(&foreign).await.is_ok());
+    assert_eq!(registry.store.uploads().count().await, 1);
+}
+
+/// The job, every few milliseconds, with a clock that is far ahead of the files' dates: they are
+/// all old enough to be swept.
+fn sweeping(registry: &TestRegistry, dry_run: bool) -> (Shutdown, JoinHandle<()>) {
+    let ahead = Clock::system().now() + Duration::from_hours(30 * 24) - registry.clock.now();
+    registry.clock.advance(ahead.to_std().unwrap());
+    let swept = Swept {
+        database: registry.database.database.clone(),
+        store: registry.store.clone(),
+        registry: registry.state.registry.clone(),
+        clock: registry.clock.clone(),
+    };
+    let purging = Purging {
+        age: Duration::from_hours(168),
+        interval: Duration::from_millis(5),
+        dry_run,
+    };
+    let shutdown = Shutdown::new();
+    let job = tokio::spawn(sweep_regularly(swept, purging, shutdown.clone()));
+    (shutdown, job)
+}
+
+async fn until_gone(registry: &TestRegistry, digest: &Digest) {
+    let gone = async {
+        while registry.store.size(digest).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .expect("the job sweeps");
+}
+
+#[tokio::test]
+async fn leftovers_are_swept_again_and_again() {
+    let registry = TestRegistry::new().await;
+    let kept = registry.push_blob("a", b"kept").await;
+    let (shutdown, job) = sweeping(&registry, false);
+    for content in [&b"one"[..], b"another"] {
+        until_gone(&registry, &stray(&registry, content, true).await).await;
+    }
+    let pull = registry.proof::<Pull>("a");
+    registry.registry().blob(&pull, &kept).await.unwrap();
+    shutdown.begin();
+    job.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dry_job_only_counts() {
+    let registry = TestRegistry::new().await;
+    registry.push_blob("a", b"kept").await;
+    let stray = stray(&registry, b"stray", true).await;
+    let (shutdown, job) = sweeping(&registry, true);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(registry.store.size(&stray).await.is_ok());
+    shutdown.begin();
+    job.await.unwrap();
+}
+
+/// Not even the age of its files tells the job that a push is under way: its rows do.
+#[tokio::test]
+async fn pushes_beside_the_job_lose_nothing() {
+    let registry = TestRegistry::new().await;
+    registry
+        .push_blob("a", b"so that the storage is no stranger")
+        .await;
+    let (shutdown, job) = sweeping(&registry, false);
+    for round in 0..50_u32 {
+        let content = Bytes::from(format!("content {round}"));
+        let digest = Digest::of(Algorithm::Sha256, &content);
+        let push = registry.proof::<Push>("a");
+        let id = registry
+            .registry()
+            .open_upload(&push, Algorithm::Sha256)
+            .await
+            .unwrap();
+        let half = content.len() / 2;
+        let halves = [content.slice(..half), content.slice(half..)];
+        for part in halves {
+            let body = futures_util::stream::iter([Ok(part)]);
+            registry
+                .registry()
+                .append_to_upload(continued(&registry), id, None, body)
+                .await
+                .unwrap();
+        }
+        let nothing = futures_util::stream::iter([]);
+        registry
+            .registry()
+            .complete_upload(continued(&registry), id, None, nothing, &digest)
+            .await
+            .unwrap();
+        let blob = registry
+            .registry()
+            .blob(&registry.proof::<Pull>("a"), &digest)
+            .await
+            .unwrap();
+        assert_eq!(blob.size(), content.len() as u64);
+        assert!(registry.store.size(&digest).await.is_ok());
+    }
+    shutdown.begin();
+    job.await.unwrap();
+}
+
+fn continued(registry: &TestRegistry) -> UploadProof<Push> {
+    let token = registry.token(&[("a", registry_token::Actions::ALL)]);
+    registry
+        .state
+        .gatekeeper
+        .continue_upload(Some(&token), repository("a"), registry.clock.now())
+        .unwrap()
 }
