@@ -196,7 +196,6 @@ async fn measure_all(options: &Options) -> Result<Report> {
     }
     if options.wants(Part::Push) {
         say("push");
-        baseline::hashing(extent, &mut report);
         push::measure(&servers, extent, &mut report).await?;
     }
     if options.wants(Part::Tags) {

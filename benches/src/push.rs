@@ -1,5 +1,7 @@
 //! Pushes of large blobs, one at a time: what one `docker push` of one layer feels.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use acceptance::Repository;
@@ -85,14 +87,20 @@ pub async fn measure(servers: &Servers, extent: Extent, report: &mut Report) -> 
         sample(servers, server, &payload).await?;
     }
     for _ in 0..extent.rounds {
-        settle();
+        settle(folder)?;
         let copied = baseline::durable_copy(&source, folder)?;
         report.add(Case::Push, "dd conv=fsync", Sample::alone(copied));
+        let hashed = baseline::hashing();
+        report.add(Case::Push, "sha256 alone", Sample::alone(hashed));
+        let both = baseline::one_after_the_other(copied, hashed);
+        report.add(Case::Push, "dd, then sha256", Sample::alone(both));
         for server in registries {
             let sample = sample(servers, server, &payload).await?;
             report.add(Case::Push, server.name, sample);
         }
-        // The client shares the second core with the server here, so this is a lower bound.
+        // The client shares the second core with the server here, so this is a lower bound. One core
+        // is all that `dd` has a use for.
+        report.add(Case::PushBothCores, "dd conv=fsync", Sample::alone(copied));
         for server in registries {
             machine::move_to(server.id(), &machine::BOTH_CORES)?;
             let sample = sample(servers, server, &payload).await?;
@@ -106,7 +114,7 @@ pub async fn measure(servers: &Servers, extent: Extent, report: &mut Report) -> 
 async fn sample(servers: &Servers, server: &Server, payload: &Payload) -> Result<Sample> {
     let repository = servers.repository(server).await;
     let variant = payload.vary();
-    settle();
+    settle(server.folder())?;
     let watch = server.watch()?;
     let took = push(&repository, variant).await;
     let spent = watch.spent()?;
@@ -117,7 +125,18 @@ async fn sample(servers: &Servers, server: &Server, payload: &Payload) -> Result
     })
 }
 
-/// Nobody pays for what the one before left unwritten.
-fn settle() {
+/// Nobody pays for what the one before left unwritten, nor for memory that a virtual machine has
+/// not used yet: its first use costs more than the writing, and whoever came second would have it
+/// for nothing.
+fn settle(folder: &Path) -> Result<()> {
+    let scratch = folder.join("scratch");
+    let mut file = std::fs::File::create(&scratch)?;
+    let piece = vec![0; 1 << 20];
+    for _ in 0..2 * LARGE / piece.len() {
+        file.write_all(&piece)?;
+    }
+    std::fs::remove_file(scratch)?;
+    drop(file);
     rustix::fs::sync();
+    Ok(())
 }
