@@ -76,7 +76,6 @@ database::test_on_both! {
 
     async fn nobody_gets_a_name_under_which_others_have_projects(database: Database) {
         let context = context(&database);
-        let clock = &context.clock;
         for path in ["team/app", "lib", "x-y/z"] {
             let new = NewProject {
                 path: path.parse().unwrap(),

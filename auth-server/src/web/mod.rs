@@ -1,4 +1,5 @@
-//! Pages for people: rendered here, without scripts, readable in any browser.
+//! Pages for people: rendered here, readable in any browser; without scripts, but for the explorer.
 
+pub(crate) mod explorer;
 pub(crate) mod home;
 mod security_headers;

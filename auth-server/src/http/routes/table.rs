@@ -19,6 +19,10 @@ pub static ENDPOINTS: &[Endpoint] = &[
         web::to(keys::jwks)
     }),
     read("/certs/bundle.pem", GET, Nothing, || web::to(keys::bundle)),
+    read("/api/docs", GET, Nothing, || web::to(pages::explorer::show)),
+    read("/api/docs/{version}/{file}", GET, Nothing, || {
+        web::to(pages::explorer::asset)
+    }),
     read("/api/v1/openapi.json", GET, Nothing, || {
         web::to(api::document::show)
     }),

@@ -4,13 +4,18 @@ use serde_json::json;
 use super::{ENDPOINTS, Requires};
 use crate::http::test_app::{Answer, TestApp};
 
+fn explorer_script() -> String {
+    format!("{}/explorer.js", *crate::web::explorer::VERSION)
+}
+
 /// Every address with every method that it knows, with names put in that exist.
 fn all() -> impl Iterator<Item = (Method, String, Requires)> {
     ENDPOINTS.iter().flat_map(|endpoint| {
         let path = endpoint
             .path
             .replace("{username}", "alice")
-            .replace("{project}", "team");
+            .replace("{project}", "team")
+            .replace("{version}/{file}", &explorer_script());
         assert!(
             !path.contains('{'),
             "give a value for the parameter of {path}"
