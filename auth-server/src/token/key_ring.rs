@@ -503,7 +503,3 @@ pub(super) fn lost(key: &StoredKey, place: &KeyPlace) -> KeyError {
         place,
     }
 }
-
-#[cfg(test)]
-#[path = "key_ring_tests.rs"]
-mod tests;

@@ -14,6 +14,8 @@ pub mod jwks;
 pub mod key_files;
 pub mod key_ring;
 pub mod key_start;
+#[cfg(test)]
+mod key_testing;
 pub mod refresh;
 pub mod rotation;
 pub mod sealed;

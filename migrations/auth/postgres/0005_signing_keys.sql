@@ -18,7 +18,7 @@ CREATE TABLE signing_keys (
     -- When somebody noticed that it signs.
     activated_at   TIMESTAMPTZ,
     -- Somebody was still signing with it then, although another key does now.
-    last_signed_at TEXT,
+    last_signed_at TIMESTAMPTZ,
     -- The longest lifetime of the tokens that any server signs with it, in seconds.
     token_lifetime BIGINT NOT NULL,
     -- Since when its tokens are refused.
