@@ -16,6 +16,7 @@ pub mod context;
 mod error;
 pub mod http;
 mod jobs;
+mod operator;
 mod state;
 mod store;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use crate::state::State;
 use crate::token::{Issuer, key_start};
 
 pub use crate::error::StartError;
+pub use crate::operator::Operator;
 
 /// The auth-server, ready to be served.
 #[derive(Clone, Debug)]
@@ -45,8 +47,7 @@ pub struct Application {
     generated_password: Option<SecretString>,
 }
 
-/// Opens the database and brings its schema up to date: all that the command line needs for
-/// managing accounts.
+/// Opens the database and brings its schema up to date.
 pub async fn open_database(settings: &Settings) -> Result<Database, database::StartError> {
     let connections = settings.database.connections.get();
     let database = Database::connect(&settings.database_url(), connections).await?;
@@ -58,6 +59,35 @@ impl Application {
     /// Opens the database, loads or makes the signing key, and sees to it that there is an
     /// administrator.
     pub async fn build(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        let password = settings.admin.password.clone();
+        let mut application = Self::open(settings, clock, None).await?;
+        let state = &application.state;
+        application.generated_password = bootstrap::ensure_administrator(
+            &state.database,
+            &state.clock,
+            &state.passwords,
+            state.password_policy,
+            password.as_ref(),
+        )
+        .await?;
+        Ok(application)
+    }
+
+    /// The same for a command on the machine of the database, which the operator's token lets do
+    /// everything. Makes no administrator: the first start of the server does.
+    pub async fn for_operator(
+        settings: Settings,
+        clock: Clock,
+        operator: Operator,
+    ) -> Result<Self, StartError> {
+        Self::open(settings, clock, Some(operator)).await
+    }
+
+    async fn open(
+        settings: Settings,
+        clock: Clock,
+        operator: Option<Operator>,
+    ) -> Result<Self, StartError> {
         let passwords = settings.password.passwords(&clock)?;
         let database = open_database(&settings).await?;
         let ring = settings.key_ring();
@@ -65,17 +95,8 @@ impl Application {
             tracing::warn!("{warning}");
         }
         let keys = key_start::start(ring, database.clone(), clock.clone()).await?;
-        let policy = settings.password.policy();
-        let generated_password = bootstrap::ensure_administrator(
-            &database,
-            &clock,
-            &passwords,
-            policy,
-            settings.admin.password.as_ref(),
-        )
-        .await?;
         let state = State {
-            password_policy: policy,
+            password_policy: settings.password.policy(),
             issuer: Issuer {
                 database: database.clone(),
                 clock: clock.clone(),
@@ -86,10 +107,11 @@ impl Application {
             database,
             clock,
             passwords,
+            operator,
         };
         Ok(Self {
             state: Data::new(state),
-            generated_password,
+            generated_password: None,
         })
     }
 

@@ -4,6 +4,7 @@ use database::Database;
 
 use crate::accounts::{PasswordPolicy, Passwords};
 use crate::clock::Clock;
+use crate::operator::Operator;
 use crate::token::Issuer;
 
 /// One per application. Cheap to clone, as all its parts are.
@@ -14,4 +15,6 @@ pub(crate) struct State {
     pub passwords: Passwords,
     pub password_policy: PasswordPolicy,
     pub issuer: Issuer,
+    /// Set in a command that serves the API to itself.
+    pub operator: Option<Operator>,
 }

@@ -1,5 +1,6 @@
 //! Who is asking: a [`Caller`], from the credentials of a request to the admin API.
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use service::request::RequestContext;
 
@@ -49,7 +50,7 @@ impl Caller {
         let told = RequestContext::of(request);
         let user_agent = request
             .headers()
-            .get(actix_web::http::header::USER_AGENT)
+            .get(header::USER_AGENT)
             .and_then(|value| value.to_str().ok())
             .map(|text| text.chars().take(MAX_USER_AGENT).collect());
         Context {
@@ -70,6 +71,11 @@ pub async fn authenticate(
     request: &HttpRequest,
     state: &web::Data<State>,
 ) -> Result<Caller, ApiError> {
+    if let Some(operator) = &state.operator
+        && bearer(request).is_some_and(|token| operator.is_shown_by(token))
+    {
+        return Ok(Caller::Operator(operator.name.clone()));
+    }
     let basic = super::basic_credentials(request)?
         .ok_or_else(|| ApiError::unauthorized("log in with username and password"))?;
     let login = login::with_password(
@@ -80,4 +86,11 @@ pub async fn authenticate(
         basic.password,
     );
     Ok(Caller::User(login.await?.user))
+}
+
+/// The bearer token of a request.
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
