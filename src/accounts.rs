@@ -1,9 +1,11 @@
 //! `auth user …` and `auth project …`: the accounts in a database, without a server in between.
 
 use auth_server::accounts::password::PasswordHash;
-use auth_server::accounts::project::{NewProject, Project};
+use auth_server::accounts::project::{NewProject, Project, ProjectChange, ProjectFilter};
 use auth_server::accounts::user::{Email, NewUser, UserChange, UserFilter};
-use auth_server::accounts::{self, NewPassword, PageRequest, User, Username, project, user};
+use auth_server::accounts::{
+    self, Caller, NewPassword, PageRequest, User, Username, namespace, project, user,
+};
 use auth_server::audit::{Actor, Origin};
 use auth_server::clock::Clock;
 use auth_server::config::Settings;
@@ -97,21 +99,24 @@ pub async fn project(command: cli::Project) -> Result<(), Failure> {
             accounts,
             format,
         } => {
-            let path: RepositoryName = path.parse().map_err(Failure::usage)?;
+            let path = namespace::parse_path(&path).map_err(Failure::usage)?;
             let accounts = Accounts::open(&accounts).await?;
             let new = NewProject {
                 path,
                 owner: None,
                 visibility: visibility.into(),
             };
-            let created = project::create(&accounts.context(), new).await?;
+            let created = project::create(&accounts.context(), Caller::Administrator, new).await?;
             let sentence = format!("Created the project {}.", created.path);
             output::one(&ProjectRow::from(created), &sentence, format.output)?;
         }
         cli::Project::List { accounts, format } => {
             let accounts = Accounts::open(&accounts).await?;
             let projects = all(
-                async |request| project::list(&accounts.database, request).await,
+                async |request| {
+                    let all = ProjectFilter::seen_by(Caller::Administrator, accounts.clock.now());
+                    project::list(&accounts.database, &all, request).await
+                },
                 |project| project.path.to_string(),
             )
             .await?;
@@ -129,7 +134,10 @@ pub async fn project(command: cli::Project) -> Result<(), Failure> {
                 .await?
                 .ok_or_else(|| Failure::failed(format!("there is no project {path}")))?;
             let visibility = accounts::Visibility::from(visibility);
-            project::set_visibility(&accounts.context(), found.id, visibility, None).await?;
+            let change = ProjectChange {
+                visibility: Some(visibility),
+            };
+            project::update(&accounts.context(), found.id, change, None).await?;
             output::line(&format!("The project {path} is {visibility} now."))?;
         }
     }

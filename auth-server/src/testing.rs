@@ -1,12 +1,18 @@
 //! What the tests share.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use database::Database;
 use registry_token::RepositoryName;
 
+use crate::accounts::group::{self, NewGroup};
+use crate::accounts::membership::{self, NewMembership};
 use crate::accounts::password::{HashCost, PasswordHash};
+use crate::accounts::project::{self, NewProject};
 use crate::accounts::user::{self, NewUser, UserChange};
-use crate::accounts::{NewPassword, PasswordPolicy, Passwords, User, Username};
+use crate::accounts::{
+    Caller, Group, NewPassword, PasswordPolicy, Passwords, Project, Role, User, Username,
+    Visibility,
+};
 use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -83,4 +89,75 @@ pub fn new_user(username: &str) -> NewUser {
 /// A user that exists.
 pub async fn user(context: &Context, new: NewUser) -> User {
     user::create(context, new).await.unwrap()
+}
+
+/// Makes users, groups, projects and members, as an administrator.
+pub struct World(pub Context);
+
+impl World {
+    pub fn new(database: &Database) -> Self {
+        Self(context(database))
+    }
+
+    pub async fn user(&self, username: &str) -> User {
+        user(&self.0, new_user(username)).await
+    }
+
+    pub async fn group(&self, path: &str) -> Group {
+        self.group_with(path, false).await
+    }
+
+    pub async fn group_with(&self, path: &str, create_on_push: bool) -> Group {
+        let new = NewGroup {
+            path: repository(path),
+            owner: None,
+            create_on_push,
+        };
+        group::create(&self.0, Caller::Administrator, new)
+            .await
+            .unwrap()
+    }
+
+    pub async fn project(&self, path: &str, visibility: Visibility) -> Project {
+        let new = NewProject {
+            path: repository(path),
+            owner: None,
+            visibility,
+        };
+        project::create(&self.0, Caller::Administrator, new)
+            .await
+            .unwrap()
+    }
+
+    pub async fn member(&self, path: &str, username: &str, role: Role) {
+        self.member_until(path, username, role, None).await;
+    }
+
+    pub async fn member_until(
+        &self,
+        path: &str,
+        username: &str,
+        role: Role,
+        expires_at: Option<DateTime<Utc>>,
+    ) {
+        let new = NewMembership { role, expires_at };
+        let (path, username) = (repository(path), name(username));
+        membership::set(&self.0, Caller::Administrator, &path, &username, new, None)
+            .await
+            .unwrap();
+    }
+
+    /// What the audit log says: the actions, in their order.
+    pub async fn audited(&self) -> Vec<String> {
+        let mut tx = self.0.database.read().await.unwrap();
+        let rows = database::sql!(
+            &mut tx,
+            fetch_all(String, String),
+            "SELECT action, subject_name FROM audit_events ORDER BY number"
+        );
+        rows.unwrap()
+            .into_iter()
+            .map(|(action, subject)| format!("{action} {subject}"))
+            .collect()
+    }
 }

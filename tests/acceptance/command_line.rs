@@ -192,17 +192,17 @@ async fn projects_are_managed() {
     let server = Portcullis::up().await;
     let run = |arguments: &[&str]| server.accounts(arguments.iter().copied());
 
-    let created = run(&["auth", "project", "create", "team/app", "--output", "json"])
+    let created = run(&["auth", "project", "create", "team-app", "--output", "json"])
         .run()
         .expect_success()
         .json();
-    assert_eq!(created["path"], "team/app");
+    assert_eq!(created["path"], "team-app");
     assert_eq!(created["visibility"], "private");
-    run(&["auth", "project", "create", "team/app"])
+    run(&["auth", "project", "create", "team-app"])
         .run()
         .expect_code(1)
-        .expect_says(["team/app", "exists"]);
-    run(&["auth", "project", "set-visibility", "team/app", "public"])
+        .expect_says(["team-app", "taken"]);
+    run(&["auth", "project", "set-visibility", "team-app", "public"])
         .run()
         .expect_success();
 
@@ -214,7 +214,7 @@ async fn projects_are_managed() {
         .as_array()
         .unwrap()
         .iter()
-        .find(|project| project["path"] == "team/app")
+        .find(|project| project["path"] == "team-app")
         .unwrap()
         .clone();
     assert_eq!(project["visibility"], "public");

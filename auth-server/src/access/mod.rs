@@ -9,5 +9,5 @@ mod snapshot;
 mod subject;
 
 pub use self::policy::{Decision, Rule};
-pub use self::snapshot::{HeldRole, Place, Snapshot};
+pub use self::snapshot::Snapshot;
 pub use self::subject::{PathToken, Subject, TokenScope, TokenScopes, UnknownTokenScope};

@@ -2,8 +2,9 @@
 
 use registry_token::{Access, AccessEntry, Action, Actions, Meta, RepositoryName, Resource, Scope};
 
-use super::{HeldRole, Snapshot, Subject};
-use crate::accounts::{Project, User, Visibility};
+use super::{Snapshot, Subject};
+use crate::accounts::place::{HeldRole, is_own};
+use crate::accounts::{Grant, Project, Visibility};
 
 /// What the owner of something may do with it. Not `*`: that is for administrators, and would
 /// come to include actions that are yet to be invented.
@@ -26,6 +27,8 @@ pub enum Rule<'a> {
         actions: Actions,
         path: &'a RepositoryName,
     },
+    /// Somebody was given this right in the project.
+    Grant(&'a Grant),
     /// Everybody may pull from a public project.
     PublicProject,
     /// Everybody who has logged in may pull from an internal project.
@@ -41,6 +44,7 @@ impl Rule<'_> {
             Self::OwnNamespace => Actions::from(OWNER),
             Self::Role { held, .. } => held.role.actions(),
             Self::Token { actions, .. } => actions,
+            Self::Grant(grant) => grant.actions,
             Self::PublicProject | Self::InternalProject => Actions::PULL,
         }
     }
@@ -60,13 +64,23 @@ pub struct Decision<'a> {
     pub project: Option<&'a Project>,
 }
 
+impl Decision<'_> {
+    /// The mightiest rule that grants the action, if the credential lets it through.
+    #[must_use]
+    pub fn rule_for(&self, action: Action) -> Option<Rule<'_>> {
+        let granting = |rule: &&Rule<'_>| rule.actions().contains(action);
+        let rule = self.rules.iter().find(granting).copied();
+        rule.filter(|_| self.limit.contains(action))
+    }
+}
+
 impl Snapshot {
     /// Decides about one scope. Whether the repository exists does not matter and is not told.
     #[must_use]
     pub fn decide<'a>(&'a self, scope: &'a Scope) -> Decision<'a> {
         let (rules, project) = match &scope.resource {
             Resource::Repository(name) => {
-                let project = self.project_of(name);
+                let project = self.places.project_of(name);
                 (self.rules(name, project), project)
             }
             // The catalog names every repository, hidden ones too.
@@ -99,7 +113,7 @@ impl Snapshot {
             if user.is_admin {
                 rules.push(Rule::Administrator);
             }
-            if owns_namespace(user, name) {
+            if is_own(user, name) {
                 rules.push(Rule::OwnNamespace);
             }
         }
@@ -108,12 +122,9 @@ impl Snapshot {
         };
         match &self.subject {
             Subject::User(_) | Subject::PersonalToken { .. } => {
-                if let Some((place, held)) = self.role_in(project) {
+                if let Some((place, held)) = self.places.role_at(&project.path, self.now) {
                     let path = &place.path;
                     rules.push(Rule::Role { held, path });
-                }
-                if project.visibility == Visibility::Internal {
-                    rules.push(Rule::InternalProject);
                 }
             }
             Subject::Token(token) if token.reaches(project, name) => rules.push(Rule::Token {
@@ -122,8 +133,14 @@ impl Snapshot {
             }),
             Subject::Anonymous | Subject::Token(_) => {}
         }
-        if project.visibility == Visibility::Public {
-            rules.push(Rule::PublicProject);
+        let grants = self.grants.iter();
+        let applying = grants.filter(|grant| grant.applies(project, name, self.now));
+        rules.extend(applying.map(Rule::Grant));
+        match (project.visibility, self.subject.user()) {
+            (Visibility::Public, _) => rules.push(Rule::PublicProject),
+            // A deploy or job token is for what it was made for, not for the whole house.
+            (Visibility::Internal, Some(_)) => rules.push(Rule::InternalProject),
+            (Visibility::Internal, None) | (Visibility::Private, _) => {}
         }
         rules
     }
@@ -139,21 +156,20 @@ impl Snapshot {
             .map(|decision| AccessEntry {
                 resource: decision.scope.resource.clone(),
                 actions: decision.granted,
-                meta: decision.project.map(|project| Meta {
-                    project_path: Some(project.path.to_string()),
-                    project_id: Some(project.number),
-                    ..Meta::default()
-                }),
+                meta: decision.project.map(|project| self.meta(project)),
             })
             .collect()
     }
-}
 
-/// `alice/app` is alice's; the bare name `alice` is nobody's.
-fn owns_namespace(user: &User, name: &RepositoryName) -> bool {
-    name.as_str()
-        .strip_prefix(user.username.as_str())
-        .is_some_and(|below| below.starts_with('/'))
+    fn meta(&self, project: &Project) -> Meta {
+        let root = self.places.at(project.path.namespace());
+        Meta {
+            project_path: Some(project.path.to_string()),
+            project_id: Some(project.number),
+            root_namespace_id: root.map(|root| root.number),
+            ..Meta::default()
+        }
+    }
 }
 
 #[cfg(test)]

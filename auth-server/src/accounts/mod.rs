@@ -1,4 +1,5 @@
-//! Who there is and what they own: users, their passwords, projects, and logging in.
+//! Who there is and what belongs to whom: users and how they log in, groups, projects, their members
+//! and grants.
 //!
 //! Plain functions over a [`Database`](database::Database) and a [`Clock`](crate::clock::Clock),
 //! called by the HTTP handlers and by the command line alike. They decide what a change requires;
@@ -6,10 +7,16 @@
 //! [`access`](crate::access)'s.
 
 pub mod bootstrap;
+mod caller;
+pub mod grant;
+pub mod group;
 pub mod login;
+pub mod membership;
+pub mod namespace;
 pub mod page;
 pub mod password;
 mod pattern;
+pub mod place;
 pub mod project;
 mod role;
 pub mod secret;
@@ -17,6 +24,11 @@ pub mod token;
 pub mod user;
 mod username;
 
+pub use self::caller::Caller;
+pub use self::grant::{Grant, GrantError, GrantId};
+pub use self::group::{Group, GroupError, GroupId};
+pub use self::membership::{MemberError, Membership};
+pub use self::namespace::{InvalidPath, NamespaceError};
 pub use self::page::{Order, Page, PageRequest};
 pub use self::password::{NewPassword, PasswordError, PasswordPolicy, Passwords};
 pub use self::pattern::{InvalidPattern, Pattern};

@@ -45,16 +45,34 @@ impl Pattern {
             &pattern,
             &components,
             |component| *component == Self::ACROSS,
-            |pattern, component| {
-                glob(
-                    pattern.as_bytes(),
-                    component.as_bytes(),
-                    |byte| *byte == b'*',
-                    |one, other| one == other,
-                )
-            },
+            |pattern, component| matches_within(pattern, component),
         )
     }
+
+    /// Whether some repository at or below the path could match. One that never does is a
+    /// mistake that nobody would notice.
+    #[must_use]
+    pub fn can_match_in(&self, path: &RepositoryName) -> bool {
+        let mut pattern = self.0.split('/');
+        for component in path.components() {
+            match pattern.next() {
+                Some(Self::ACROSS) => return true,
+                Some(one) if matches_within(one, component) => {}
+                Some(_) | None => return false,
+            }
+        }
+        true
+    }
+}
+
+/// Of one component each.
+fn matches_within(pattern: &str, component: &str) -> bool {
+    glob(
+        pattern.as_bytes(),
+        component.as_bytes(),
+        |byte| *byte == b'*',
+        |one, other| one == other,
+    )
 }
 
 /// Whether a pattern with wild cards matches a text. When it fails, only the latest wild card has
@@ -185,6 +203,30 @@ mod tests {
             for name in outside {
                 assert!(!matches(pattern, name), "{pattern} {name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_in_a_project_is_told() {
+        for (pattern, expected) in [
+            ("team/app", true),
+            ("team/app/x", true),
+            ("team/*", true),
+            ("team/*/x/**", true),
+            ("**/x", true),
+            ("t*/a*/*", true),
+            ("team", false),
+            ("team/apps", false),
+            ("*", false),
+            ("other/**", false),
+            ("app/**", false),
+        ] {
+            let parsed: Pattern = pattern.parse().unwrap();
+            assert_eq!(
+                parsed.can_match_in(&repository("team/app")),
+                expected,
+                "{pattern}"
+            );
         }
     }
 

@@ -5,7 +5,8 @@ use database::{Database, Tx};
 use registry_token::RepositoryName;
 use uuid::Uuid;
 
-use super::{Page, PageRequest, Role, Username};
+use super::namespace::{self, NamespaceError};
+use super::{Caller, Page, PageRequest, Role, UserId, Username};
 use crate::audit::{Action, Event, Subject};
 use crate::context::Context;
 use crate::store;
@@ -54,15 +55,6 @@ pub struct Project {
 }
 
 impl Project {
-    /// Whether the repository lies at or below the path of this project.
-    #[must_use]
-    pub fn contains(&self, repository: &RepositoryName) -> bool {
-        repository
-            .as_str()
-            .strip_prefix(self.path.as_str())
-            .is_some_and(|below| below.is_empty() || below.starts_with('/'))
-    }
-
     fn as_subject(&self) -> Subject {
         Subject::new("project", Some(self.id.0), self.path.as_str())
     }
@@ -77,11 +69,66 @@ pub struct NewProject {
     pub visibility: Visibility,
 }
 
+/// Who looks at the list of projects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Sees all.
+    Administrator,
+    /// Sees what is not private, what is below their name, and where they have a role or a grant.
+    User { id: UserId, username: Username },
+}
+
+impl From<Caller<'_>> for Viewer {
+    fn from(caller: Caller<'_>) -> Self {
+        match caller {
+            Caller::Administrator => Self::Administrator,
+            Caller::User(user) => Self::User {
+                id: user.id,
+                username: user.username.clone(),
+            },
+        }
+    }
+}
+
+/// Which projects are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectFilter {
+    pub viewer: Viewer,
+    /// Memberships and grants that have expired by then do not count.
+    pub now: DateTime<Utc>,
+    pub visibility: Option<Visibility>,
+    /// In that group or namespace, at any depth.
+    pub below: Option<RepositoryName>,
+    /// Part of the path.
+    pub search: Option<String>,
+}
+
+impl ProjectFilter {
+    /// All projects that the caller may know of.
+    #[must_use]
+    pub fn seen_by(caller: Caller<'_>, now: DateTime<Utc>) -> Self {
+        Self {
+            viewer: caller.into(),
+            now,
+            visibility: None,
+            below: None,
+            search: None,
+        }
+    }
+}
+
+/// What is to become of a project; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProjectChange {
+    /// Tokens issued from now on follow it.
+    pub visibility: Option<Visibility>,
+}
+
 /// Why a project could not be created or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    #[error("the path `{0}` is taken")]
-    PathTaken(RepositoryName),
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error("there is no user `{0}` to own the project")]
     OwnerNotFound(Username),
     #[error("there is no such project")]
@@ -92,13 +139,32 @@ pub enum ProjectError {
     Database(#[from] database::Error),
 }
 
-/// Creates a project. Repositories need no creation: they come into being with their first push.
-pub async fn create(context: &Context, new: NewProject) -> Result<Project, ProjectError> {
-    let now = context.clock.now();
+/// Creates a project, if it may be there and the caller may create it. Repositories need no
+/// creation: they come into being with their first push.
+pub async fn create(
+    context: &Context,
+    caller: Caller<'_>,
+    new: NewProject,
+) -> Result<Project, ProjectError> {
     let mut tx = context.database.begin().await?;
+    let now = context.clock.now();
+    namespace::claim_for_project(&mut tx, now, caller, &new.path).await?;
+    let project = insert(&mut tx, context, new, None).await?;
+    tx.commit().await?;
+    Ok(project)
+}
+
+/// Adds a project whose path has been claimed. `reason`: why, for the audit log.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    context: &Context,
+    new: NewProject,
+    reason: Option<&str>,
+) -> Result<Project, ProjectError> {
+    let now = context.clock.now();
     let owner = match &new.owner {
         None => None,
-        Some(owner) => match store::users::by_username(&mut tx, owner).await? {
+        Some(owner) => match store::users::by_username(tx, owner).await? {
             Some(user) => Some(user.id),
             None => return Err(ProjectError::OwnerNotFound(owner.clone())),
         },
@@ -109,22 +175,20 @@ pub async fn create(context: &Context, new: NewProject) -> Result<Project, Proje
         visibility: new.visibility,
         created_at: now,
     };
-    let taken = |error| match error {
-        database::Error::Conflict(_) => ProjectError::PathTaken(new.path.clone()),
-        error => error.into(),
-    };
-    let project = store::projects::insert(&mut tx, &row)
-        .await
-        .map_err(taken)?;
-    let number = store::paths::insert_project(&mut tx, new.path.as_str(), project.id)
+    let taken = |error| NamespaceError::of_insertion(error, &new.path);
+    let project = store::projects::insert(tx, &row).await.map_err(taken)?;
+    let number = store::paths::insert_project(tx, new.path.as_str(), project.id)
         .await
         .map_err(taken)?;
     if let Some(owner) = owner {
-        store::memberships::insert(&mut tx, number, owner, Role::Owner, now).await?;
+        store::memberships::insert(tx, number, owner, Role::Owner, None, now).await?;
     }
     let event = Event::success(Action::ProjectCreate, project.as_subject()).after(&project);
-    context.record(&mut tx, &event).await?;
-    tx.commit().await?;
+    let event = match reason {
+        Some(reason) => event.because(reason),
+        None => event,
+    };
+    context.record(tx, &event).await?;
     Ok(project)
 }
 
@@ -146,27 +210,28 @@ pub async fn find_by_id(
     store::projects::by_id(&mut tx, id).await
 }
 
-/// The projects by path.
+/// A page of projects.
 pub async fn list(
     database: &Database,
+    filter: &ProjectFilter,
     request: &PageRequest,
 ) -> Result<Page<Project>, database::Error> {
     let mut tx = database.read().await?;
-    let projects = store::projects::page(&mut tx, request.after(), request.fetch()).await?;
-    let total = store::projects::count(&mut tx).await?;
+    let projects = store::projects::page(&mut tx, filter, request).await?;
+    let total = store::projects::count(&mut tx, filter).await?;
     Ok(Page::new(projects, total, request))
 }
 
-/// Changes who may pull without being named; tokens issued from now on follow it. `expected`: the
-/// version that the change is meant for.
-pub async fn set_visibility(
+/// Changes a project, if it still is of the `expected` version. What is so already is no change.
+pub async fn update(
     context: &Context,
     id: ProjectId,
-    visibility: Visibility,
+    change: ProjectChange,
     expected: Option<i64>,
 ) -> Result<Project, ProjectError> {
     let mut tx = context.database.begin().await?;
     let before = existing(&mut tx, id, expected).await?;
+    let visibility = change.visibility.unwrap_or(before.visibility);
     if before.visibility == visibility {
         return Ok(before);
     }

@@ -1,10 +1,9 @@
 use std::str::FromStr as _;
 
 use super::*;
-use crate::accounts::project::{self, NewProject};
-use crate::accounts::{Order, ProjectError, Visibility};
+use crate::accounts::{Order, Visibility};
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, context, context_at, hash, name, new_user};
+use crate::testing::{World, clock, context_at, hash, name, new_user};
 
 async fn disable(context: &Context, username: &Username) -> Result<User, UserError> {
     let change = UserChange {
@@ -75,23 +74,26 @@ database::test_on_both! {
     }
 
     async fn nobody_gets_a_name_under_which_others_have_projects(database: Database) {
-        let context = context(&database);
+        let world = World::new(&database);
+        let context = &world.0;
+        for path in ["team", "x-y"] {
+            world.group(path).await;
+        }
         for path in ["team/app", "lib", "x-y/z"] {
-            let new = NewProject {
-                path: path.parse().unwrap(),
-                owner: None,
-                visibility: Visibility::Private,
-            };
-            project::create(&context, new).await.unwrap();
+            world.project(path, Visibility::Private).await;
         }
-        let error = create(&context, new_user("lib")).await.unwrap_err();
-        assert!(matches!(error, UserError::UsernameTaken(_)), "{error:?}");
-        for username in ["team", "x-y"] {
-            let error = create(&context, new_user(username)).await.unwrap_err();
-            assert!(matches!(error, UserError::NamespaceInUse { .. }), "{error:?}");
+        for username in ["team", "lib", "x-y"] {
+            let error = create(context, new_user(username)).await.unwrap_err();
+            assert!(matches!(error, UserError::UsernameTaken(_)), "{error:?}");
         }
+        // Projects from before there were groups lie in nothing.
+        let mut tx = database.begin().await.unwrap();
+        database::sql!(&mut tx, execute, "DELETE FROM groups WHERE path = 'x-y'").unwrap();
+        tx.commit().await.unwrap();
+        let error = create(context, new_user("x-y")).await.unwrap_err();
+        assert!(matches!(error, UserError::NamespaceInUse { .. }), "{error:?}");
         for username in ["tea", "team2", "team-a", "x", "li"] {
-            create(&context, new_user(username)).await.unwrap();
+            create(context, new_user(username)).await.unwrap();
         }
     }
 
@@ -308,21 +310,6 @@ database::test_on_both! {
                 });
             }
         }
-    }
-
-    async fn a_project_has_one_path_and_a_known_owner(database: Database) {
-        let context = context(&database);
-        create(&context, new_user("alice")).await.unwrap();
-        let new = |path: &str, owner: Option<&str>| NewProject {
-            path: path.parse().unwrap(),
-            owner: owner.map(name),
-            visibility: Visibility::Public,
-        };
-        project::create(&context, new("team/app", Some("alice"))).await.unwrap();
-        let error = project::create(&context, new("team/app", None)).await.unwrap_err();
-        assert!(matches!(error, ProjectError::PathTaken(_)), "{error:?}");
-        let error = project::create(&context, new("b", Some("bob"))).await.unwrap_err();
-        assert!(matches!(error, ProjectError::OwnerNotFound(_)), "{error:?}");
     }
 }
 

@@ -24,6 +24,11 @@ const RESERVED: [&str; 14] = [
     "v2",
 ];
 
+/// The reserved name that this is, if it is one.
+pub(super) fn reserved(name: &str) -> Option<&'static str> {
+    RESERVED.into_iter().find(|reserved| *reserved == name)
+}
+
 /// A valid username: one component of a repository name, at most 64 bytes, not reserved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, sqlx::Type)]
 // What comes from the database was checked on its way in.
@@ -64,7 +69,7 @@ impl FromStr for Username {
         if text.contains('/') || RepositoryName::from_str(text).is_err() {
             return Err(InvalidUsername::Grammar);
         }
-        match RESERVED.iter().find(|reserved| **reserved == text) {
+        match reserved(text) {
             Some(reserved) => Err(InvalidUsername::Reserved(reserved)),
             None => Ok(Self(text.to_owned())),
         }

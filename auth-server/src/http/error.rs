@@ -14,7 +14,10 @@ use super::parameters::InvalidParameters;
 use crate::accounts::login::LoginError;
 use crate::accounts::password::WeakPassword;
 use crate::accounts::user::InvalidEmail;
-use crate::accounts::{InvalidUsername, PasswordError, ProjectError, UserError};
+use crate::accounts::{
+    GrantError, GroupError, InvalidPath, InvalidPattern, InvalidUsername, MemberError,
+    NamespaceError, PasswordError, ProjectError, UserError,
+};
 use crate::token::{IssueError, RefreshError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -317,15 +320,84 @@ impl From<UserError> for ApiError {
     }
 }
 
+impl From<NamespaceError> for ApiError {
+    fn from(error: NamespaceError) -> Self {
+        match error {
+            NamespaceError::Denied { .. } => Self::denied(error.to_string()),
+            NamespaceError::NoGroup { .. }
+            | NamespaceError::NoNamespace { .. }
+            | NamespaceError::Taken(_) => Self::conflict(error.to_string()),
+            NamespaceError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<GroupError> for ApiError {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Namespace(error) => error.into(),
+            GroupError::OwnerNotFound(_) => Self::invalid(error.to_string()),
+            GroupError::NotEmpty { .. } => Self::conflict(error.to_string()),
+            GroupError::NotFound => Self::not_found(error.to_string()),
+            GroupError::Outdated => Self::outdated(error.to_string()),
+            GroupError::Database(error) => error.into(),
+        }
+    }
+}
+
 impl From<ProjectError> for ApiError {
     fn from(error: ProjectError) -> Self {
         match error {
-            ProjectError::PathTaken(_) => Self::conflict(error.to_string()),
+            ProjectError::Namespace(error) => error.into(),
             ProjectError::OwnerNotFound(_) => Self::invalid(error.to_string()),
             ProjectError::NotFound => Self::not_found(error.to_string()),
             ProjectError::Outdated => Self::outdated(error.to_string()),
             ProjectError::Database(error) => error.into(),
         }
+    }
+}
+
+impl From<MemberError> for ApiError {
+    fn from(error: MemberError) -> Self {
+        match error {
+            MemberError::NotFound | MemberError::NoMember { .. } => {
+                Self::not_found(error.to_string())
+            }
+            MemberError::UserNotFound(_) | MemberError::Expired => Self::invalid(error.to_string()),
+            MemberError::LastOwner { .. } => Self::conflict(error.to_string()),
+            MemberError::Outdated => Self::outdated(error.to_string()),
+            MemberError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<GrantError> for ApiError {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::ProjectNotFound | GrantError::NotFound => {
+                Self::not_found(error.to_string())
+            }
+            GrantError::UserNotFound(_)
+            | GrantError::GroupNotFound(_)
+            | GrantError::TokenNotFound(_)
+            | GrantError::Actions
+            | GrantError::Pattern { .. }
+            | GrantError::Expired => Self::invalid(error.to_string()),
+            GrantError::Outdated => Self::outdated(error.to_string()),
+            GrantError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidPath> for ApiError {
+    fn from(error: InvalidPath) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<InvalidPattern> for ApiError {
+    fn from(error: InvalidPattern) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

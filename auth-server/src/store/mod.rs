@@ -12,7 +12,27 @@ macro_rules! user_columns {
     };
 }
 
+/// A path and all above it, as rows: what stands before each of its slashes, by taking away all
+/// characters at the end that are no slash, and the slash.
+macro_rules! above {
+    ($path:literal) => {
+        concat!(
+            "WITH RECURSIVE above (path) AS (
+                 SELECT ",
+            $path,
+            "
+                 UNION ALL
+                 SELECT rtrim(rtrim(path, replace(path, '/', '')), '/') FROM above
+                 WHERE path LIKE '%/%')
+             SELECT path FROM above"
+        )
+    };
+}
+use above;
+
 pub(crate) mod audit;
+pub(crate) mod grants;
+pub(crate) mod groups;
 pub(crate) mod like;
 pub(crate) mod memberships;
 pub(crate) mod paths;

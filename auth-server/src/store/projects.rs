@@ -4,11 +4,25 @@ use chrono::{DateTime, Utc};
 use database::{Error, Tx, sql};
 use registry_token::RepositoryName;
 
-use crate::accounts::{Project, ProjectId, Visibility};
+use crate::accounts::project::{ProjectFilter, Viewer};
+use crate::accounts::{Order, PageRequest, Project, ProjectId, UserId, Visibility};
 
 macro_rules! columns {
-    () => {
-        "number, id, path, visibility, created_at, version"
+    ($o:literal) => {
+        concat!(
+            $o,
+            "number, ",
+            $o,
+            "id, ",
+            $o,
+            "path, ",
+            $o,
+            "visibility, ",
+            $o,
+            "created_at, ",
+            $o,
+            "version"
+        )
     };
 }
 
@@ -28,7 +42,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRow<'_>) -> Result<Project, Error> {
         fetch_one Project,
         concat!(
             "INSERT INTO projects (id, path, visibility, created_at)
-             VALUES ($1, $2, $3, $4) RETURNING ", columns!()
+             VALUES ($1, $2, $3, $4) RETURNING ", columns!("")
         ),
         new.id,
         new.path.as_str(),
@@ -41,7 +55,7 @@ pub async fn by_id(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>, Error>
     sql!(
         tx,
         fetch_optional Project,
-        concat!("SELECT ", columns!(), " FROM projects WHERE id = $1"),
+        concat!("SELECT ", columns!(""), " FROM projects WHERE id = $1"),
         id
     )
 }
@@ -50,23 +64,128 @@ pub async fn by_path(tx: &mut Tx, path: &RepositoryName) -> Result<Option<Projec
     sql!(
         tx,
         fetch_optional Project,
-        concat!("SELECT ", columns!(), " FROM projects WHERE path = $1"),
+        concat!("SELECT ", columns!(""), " FROM projects WHERE path = $1"),
         path.as_str()
     )
 }
 
-pub async fn page(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Project>, Error> {
-    sql!(
-        tx,
-        fetch_all Project,
-        concat!("SELECT ", columns!(), " FROM projects WHERE path > $1 ORDER BY path LIMIT $2"),
-        after,
-        limit
-    )
+/// `$1`: the user whose view is wanted, `$2` with that name; NULL: all projects. `$3`: now. `$4`:
+/// of that visibility. `$5`: below that path. `$6`: part of the path.
+///
+/// Goes from what the user is to the projects, by ranges of the index on paths, not through all
+/// projects asking who may see each.
+macro_rules! filtered {
+    () => {
+        " FROM projects o
+         WHERE ($1 IS NULL OR o.visibility <> 'private'
+                OR (o.path > $2 || '/' AND o.path < $2 || '0')
+                OR o.id IN (
+                    WITH held AS (
+                        SELECT p.path, p.group_id, p.project_id
+                        FROM memberships m JOIN paths p ON p.number = m.path
+                        WHERE m.user_id = $1 AND (m.expires_at IS NULL OR m.expires_at > $3)
+                    )
+                    SELECT project_id FROM held WHERE project_id IS NOT NULL
+                    UNION
+                    SELECT below.project_id
+                    FROM held JOIN paths below
+                      ON below.path > held.path || '/' AND below.path < held.path || '0'
+                    WHERE held.group_id IS NOT NULL AND below.project_id IS NOT NULL
+                    UNION
+                    SELECT project_id FROM grants
+                    WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $3)
+                    UNION
+                    SELECT r.project_id
+                    FROM held JOIN paths below
+                      ON below.path = held.path
+                      OR (below.path > held.path || '/' AND below.path < held.path || '0')
+                    JOIN grants r ON r.group_id = below.group_id
+                     AND (r.expires_at IS NULL OR r.expires_at > $3)
+                    WHERE held.group_id IS NOT NULL))
+           AND ($4 IS NULL OR o.visibility = $4)
+           AND ($5 IS NULL OR (o.path > $5 || '/' AND o.path < $5 || '0'))
+           AND ($6 IS NULL OR o.path LIKE $6 ESCAPE '!')"
+    };
 }
 
-pub async fn count(tx: &mut Tx) -> Result<i64, Error> {
-    sql!(tx, fetch_one(i64,), "SELECT count(*) FROM projects").map(|(count,)| count)
+fn viewer(filter: &ProjectFilter) -> (Option<UserId>, Option<&str>) {
+    match &filter.viewer {
+        Viewer::Administrator => (None, None),
+        Viewer::User { id, username } => (Some(*id), Some(username.as_str())),
+    }
+}
+
+macro_rules! page {
+    ($tx:ident, $filter:ident, $request:ident, $after:expr, $order:literal) => {{
+        let (user, username) = viewer($filter);
+        sql!(
+            $tx,
+            fetch_all Project,
+            concat!("SELECT ", columns!("o."), filtered!(), " AND ", $order, " LIMIT $8"),
+            user,
+            username,
+            $filter.now,
+            $filter.visibility,
+            $filter.below.as_ref().map(RepositoryName::as_str),
+            $filter.search.as_deref().map(super::like::containing),
+            $after,
+            $request.fetch()
+        )
+    }};
+}
+
+pub async fn page(
+    tx: &mut Tx,
+    filter: &ProjectFilter,
+    request: &PageRequest,
+) -> Result<Vec<Project>, Error> {
+    let (path, id) = (request.after_name(), request.after_id());
+    match request.order() {
+        Order::Name => page!(
+            tx,
+            filter,
+            request,
+            path,
+            "($7 IS NULL OR o.path > $7) ORDER BY o.path"
+        ),
+        Order::NameDescending => page!(
+            tx,
+            filter,
+            request,
+            path,
+            "($7 IS NULL OR o.path < $7) ORDER BY o.path DESC"
+        ),
+        Order::Created => page!(
+            tx,
+            filter,
+            request,
+            id,
+            "($7 IS NULL OR o.id > $7) ORDER BY o.id"
+        ),
+        Order::CreatedDescending => page!(
+            tx,
+            filter,
+            request,
+            id,
+            "($7 IS NULL OR o.id < $7) ORDER BY o.id DESC"
+        ),
+    }
+}
+
+pub async fn count(tx: &mut Tx, filter: &ProjectFilter) -> Result<i64, Error> {
+    let (user, username) = viewer(filter);
+    sql!(
+        tx,
+        fetch_one(i64,),
+        concat!("SELECT count(*)", filtered!()),
+        user,
+        username,
+        filter.now,
+        filter.visibility,
+        filter.below.as_ref().map(RepositoryName::as_str),
+        filter.search.as_deref().map(super::like::containing)
+    )
+    .map(|(count,)| count)
 }
 
 /// The project as it is then; `None` if it is not of the expected version any more.
@@ -81,7 +200,7 @@ pub async fn set_visibility(
         fetch_optional Project,
         concat!(
             "UPDATE projects SET visibility = $3, version = version + 1
-             WHERE id = $1 AND version = $2 RETURNING ", columns!()
+             WHERE id = $1 AND version = $2 RETURNING ", columns!("")
         ),
         id,
         version,

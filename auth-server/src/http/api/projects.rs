@@ -9,8 +9,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::listing::List;
-use crate::accounts::project::{self, NewProject};
-use crate::accounts::{Project, ProjectError, ProjectId, Visibility};
+use crate::accounts::namespace;
+use crate::accounts::project::{self, NewProject, ProjectChange, ProjectFilter};
+use crate::accounts::{Caller, Project, ProjectError, ProjectId, Visibility};
 use crate::http::authorize::{Administrator, Authorized};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
@@ -64,7 +65,8 @@ pub async fn list(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = LIST.wanted(&request)?;
-    let page = project::list(&state.database, &wanted.page).await?;
+    let all = ProjectFilter::seen_by(Caller::Administrator, state.clock.now());
+    let page = project::list(&state.database, &all, &wanted.page).await?;
     Ok(wanted.answer(
         &request,
         &page,
@@ -77,17 +79,16 @@ pub async fn list(
 pub async fn create(
     caller: Authorized<Administrator>,
     body: JsonBody,
-    state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let create: CreateProject = body.read().await?;
-    let path = RepositoryName::parse(&create.path)
+    let path = namespace::parse_path(&create.path)
         .map_err(|reason| ApiError::invalid(format!("path: {reason}")))?;
     let new = NewProject {
         path,
         owner: create.owner.map(|owner| owner.parse()).transpose()?,
         visibility: create.visibility.unwrap_or(Visibility::Private),
     };
-    let project = project::create(&caller.context, new).await?;
+    let project = project::create(&caller.context, Caller::Administrator, new).await?;
     let id = project.id.0;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/projects/{id}")))
@@ -113,8 +114,10 @@ pub async fn change(
 ) -> Result<HttpResponse, ApiError> {
     let found = named(&state, &path).await?;
     let change: ChangeProject = body.read().await?;
-    let changed =
-        project::set_visibility(&caller.context, found.id, change.visibility, None).await?;
+    let change = ProjectChange {
+        visibility: Some(change.visibility),
+    };
+    let changed = project::update(&caller.context, found.id, change, None).await?;
     Ok(answer(&changed))
 }
 

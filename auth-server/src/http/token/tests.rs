@@ -88,7 +88,7 @@ async fn scopes_are_repeated_and_split_and_intersected_with_what_is_permitted() 
     let expected = json!([
         {"type": "repository", "name": "alice/app", "actions": ["pull", "push"]},
         {"type": "repository", "name": "open/base", "actions": ["pull"],
-         "meta": {"project_path": "open", "project_id": 1}},
+         "meta": {"project_path": "open", "project_id": 1, "root_namespace_id": 4}},
     ]);
     let query = format!(
         "{LOGIN}&scope=repository:alice/app:pull,push%20repository:open/base:pull,push\
@@ -163,18 +163,18 @@ async fn anonymous_pulls_what_is_public_and_learns_nothing_of_the_rest() {
 #[tokio::test]
 async fn visibility_is_followed_at_once() {
     let app = TestApp::start().await;
-    project(&app, "team%2Fapp".replace("%2F", "/").as_str(), "private").await;
-    let query = format!("{LOGIN}&scope=repository:team/app:pull");
+    project(&app, "bob/app", "private").await;
+    let query = format!("{LOGIN}&scope=repository:bob/app:pull");
     assert_eq!(
         access(&app, &app.token(None, &query).await).await,
         json!([])
     );
     let change = json!({"visibility": "public"});
-    app.admin(Method::PATCH, "/api/v1/projects/team%2Fapp", &change)
+    app.admin(Method::PATCH, "/api/v1/projects/bob%2Fapp", &change)
         .await
         .expect(200);
     let granted = access(&app, &app.token(None, &query).await).await;
-    assert_eq!(granted[0]["meta"]["project_path"], "team/app");
+    assert_eq!(granted[0]["meta"]["project_path"], "bob/app");
 }
 
 #[tokio::test]

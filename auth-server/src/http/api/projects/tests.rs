@@ -9,7 +9,7 @@ const NOTHING: Value = Value::Null;
 #[tokio::test]
 async fn a_project_goes_by_id_and_by_path() {
     let app = TestApp::start().await;
-    let body = json!({"path": "team/app", "owner": "alice"});
+    let body = json!({"path": "bob/app", "owner": "alice"});
     let created = app.admin(Method::POST, PROJECTS, &body).await.expect(201);
     let id = created.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(created.header("location"), format!("{PROJECTS}/{id}"));
@@ -18,18 +18,18 @@ async fn a_project_goes_by_id_and_by_path() {
         json!({
             "id": id,
             "number": 1,
-            "path": "team/app",
+            "path": "bob/app",
             "visibility": "private",
             "created_at": "2027-01-15T08:00:00.123456Z",
             "version": 1,
         })
     );
-    for name in [id.as_str(), "team%2Fapp", "team%2fapp"] {
+    for name in [id.as_str(), "bob%2Fapp", "bob%2fapp"] {
         let path = format!("{PROJECTS}/{name}");
         let shown = app.admin(Method::GET, &path, &NOTHING).await.expect(200);
         assert_eq!(shown.json(), created.json());
     }
-    for (name, visibility) in [("team%2Fapp", "public"), (id.as_str(), "internal")] {
+    for (name, visibility) in [("bob%2Fapp", "public"), (id.as_str(), "internal")] {
         let (path, body) = (
             format!("{PROJECTS}/{name}"),
             json!({"visibility": visibility}),
@@ -116,24 +116,24 @@ async fn what_does_not_exist_is_404() {
 #[tokio::test]
 async fn projects_are_listed_by_page() {
     let app = TestApp::start().await;
-    for path in ["b", "a/b", "a-b"] {
+    for path in ["b", "a", "a/b", "a-b"] {
         app.admin(Method::POST, PROJECTS, &json!({"path": path}))
             .await
             .expect(201);
     }
     let page = app
-        .admin(Method::GET, &format!("{PROJECTS}?limit=2"), &NOTHING)
+        .admin(Method::GET, &format!("{PROJECTS}?limit=3"), &NOTHING)
         .await
         .expect(200);
-    assert_eq!(page.header("x-total-count"), "3");
+    assert_eq!(page.header("x-total-count"), "4");
     assert_eq!(
         page.header("link"),
-        "</api/v1/projects?limit=2&after=a%2Fb>; rel=\"next\""
+        "</api/v1/projects?limit=3&after=a%2Fb>; rel=\"next\""
     );
     let rest = app
         .admin(
             Method::GET,
-            "/api/v1/projects?limit=2&after=a%2Fb",
+            "/api/v1/projects?limit=3&after=a%2Fb",
             &NOTHING,
         )
         .await
@@ -144,5 +144,5 @@ async fn projects_are_listed_by_page() {
         .flat_map(|page| page.as_array().unwrap())
         .map(|project| project["path"].clone())
         .collect();
-    assert_eq!(paths, ["a-b", "a/b", "b"]);
+    assert_eq!(paths, ["a", "a-b", "a/b", "b"]);
 }

@@ -46,7 +46,7 @@ async fn a_user_is_created_and_shown_and_logs_in() {
 #[tokio::test]
 async fn a_user_that_cannot_be_is_refused_with_a_reason() {
     let app = TestApp::start().await;
-    let body = json!({"path": "taken/app"});
+    let body = json!({"path": "taken"});
     app.admin(Method::POST, "/api/v1/projects", &body)
         .await
         .expect(201);
@@ -62,7 +62,7 @@ async fn a_user_that_cannot_be_is_refused_with_a_reason() {
             "CONFLICT",
             "e-mail",
         ),
-        (json!({"username": "taken"}), 409, "CONFLICT", "taken/app"),
+        (json!({"username": "taken"}), 409, "CONFLICT", "is taken"),
         (json!({"username": "Carol"}), 422, "INVALID", "lower-case"),
         (json!({"username": "library"}), 422, "INVALID", "reserved"),
         (json!({"username": ""}), 422, "INVALID", "1 to 64"),
