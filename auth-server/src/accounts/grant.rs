@@ -18,15 +18,19 @@ use crate::store;
 pub struct GrantId(pub Uuid);
 
 /// Who may do what to which repositories of a project. Serialized as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Grant {
+    #[schema(value_type = Uuid)]
     pub id: GrantId,
     #[serde(skip)]
     pub project_id: ProjectId,
     /// The path of the project: repositories that another covers are not reached.
+    #[schema(value_type = String)]
     pub project: RepositoryName,
     pub to: Grantee,
+    #[schema(value_type = Vec<String>)]
     pub actions: Actions,
+    #[schema(value_type = String)]
     pub pattern: Pattern,
     /// `None`: for good.
     pub expires_at: Option<DateTime<Utc>>,
@@ -36,23 +40,23 @@ pub struct Grant {
 }
 
 /// To whom something is granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Grantee {
     User {
+        #[schema(value_type = Uuid)]
         id: UserId,
+        #[schema(value_type = String)]
         name: Username,
     },
     /// Its members, and those of the groups above it.
     Group {
+        #[schema(value_type = Uuid)]
         id: GroupId,
         name: String,
     },
     /// A deploy or job token.
-    Token {
-        id: Uuid,
-        name: String,
-    },
+    Token { id: Uuid, name: String },
 }
 
 impl Grant {

@@ -17,11 +17,13 @@ use crate::store;
 pub struct GroupId(pub Uuid);
 
 /// A group. Serialized as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema, sqlx::FromRow)]
 pub struct Group {
+    #[schema(value_type = Uuid)]
     pub id: GroupId,
     /// The group `platform/backend` lies in `platform`.
     #[sqlx(try_from = "String")]
+    #[schema(value_type = String)]
     pub path: RepositoryName,
     /// Whether a push to a path that no project covers makes a private project.
     pub create_on_push: bool,

@@ -11,12 +11,15 @@ use crate::context::Context;
 use crate::store;
 
 /// What a user is at one path. Serialized as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema, sqlx::FromRow)]
 pub struct Membership {
     /// The group or project.
     #[sqlx(try_from = "String")]
+    #[schema(value_type = String)]
     pub path: RepositoryName,
+    #[schema(value_type = uuid::Uuid)]
     pub user_id: UserId,
+    #[schema(value_type = String)]
     pub username: Username,
     pub role: Role,
     /// `None`: for good.
@@ -43,9 +46,11 @@ impl Membership {
 }
 
 /// A user, and all that makes them a member. Serialized as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Member {
+    #[schema(value_type = uuid::Uuid)]
     pub user_id: UserId,
+    #[schema(value_type = String)]
     pub username: Username,
     /// The greatest that they hold now; `None`: all have expired.
     pub role: Option<Role>,

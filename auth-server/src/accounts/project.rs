@@ -17,7 +17,17 @@ use crate::store;
 pub struct ProjectId(pub Uuid);
 
 /// Who may pull from a project without being named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+    sqlx::Type,
+)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "TEXT", rename_all = "lowercase")]
 pub enum Visibility {
@@ -27,6 +37,24 @@ pub enum Visibility {
     Internal,
     /// Everybody.
     Public,
+}
+
+/// The text names no [`Visibility`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a visibility is private, internal or public")]
+pub struct UnknownVisibility;
+
+impl std::str::FromStr for Visibility {
+    type Err = UnknownVisibility;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "private" => Ok(Self::Private),
+            "internal" => Ok(Self::Internal),
+            "public" => Ok(Self::Public),
+            _ => Err(UnknownVisibility),
+        }
+    }
 }
 
 impl std::fmt::Display for Visibility {
@@ -40,13 +68,15 @@ impl std::fmt::Display for Visibility {
 }
 
 /// A path in the registry, and who may know of it. Serialized as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema, sqlx::FromRow)]
 pub struct Project {
+    #[schema(value_type = Uuid)]
     pub id: ProjectId,
     /// What tokens call the project, in GitLab's field `project_id`; never given twice.
     pub number: i64,
     /// Covers the repository of this name and all below it, unless a longer path covers them.
     #[sqlx(try_from = "String")]
+    #[schema(value_type = String)]
     pub path: RepositoryName,
     pub visibility: Visibility,
     pub created_at: DateTime<Utc>,

@@ -14,6 +14,7 @@ use registry_token::{Action, Actions};
     Hash,
     serde::Serialize,
     serde::Deserialize,
+    utoipa::ToSchema,
     sqlx::Type,
 )]
 #[serde(rename_all = "lowercase")]

@@ -5,8 +5,7 @@ use actix_web::{HttpRequest, web};
 use service::request::RequestContext;
 
 use super::error::ApiError;
-use crate::accounts::User;
-use crate::accounts::login;
+use crate::accounts::{self, User, login};
 use crate::audit::{Actor, Origin};
 use crate::context::Context;
 use crate::state::State;
@@ -35,6 +34,14 @@ impl Caller {
         match self {
             Self::User(user) => Some(user),
             Self::Operator(_) => None,
+        }
+    }
+
+    /// As the domain sees who asks.
+    pub fn rights(&self) -> accounts::Caller<'_> {
+        match self {
+            Self::User(user) => user.into(),
+            Self::Operator(_) => accounts::Caller::Administrator,
         }
     }
 

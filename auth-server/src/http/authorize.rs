@@ -2,10 +2,13 @@
 //! forgotten, since only this module can make them:
 //!
 //! - [`Authorized`]: rights that go with the caller alone.
-//! - [`OnUser`]: rights on the user in the path.
+//! - [`OnUser`]: rights on the user in the path. [`OnGroup`], [`OnProject`]: a role in the group or
+//!   project in the path.
 //!
 //! Each brings the [`Context`] that changes are made in. Objects that a caller may not know of are
 //! 404, as those that are not there; 403 is for what may be seen but not done.
+
+mod on_path;
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,6 +18,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
 
+pub use self::on_path::{AtLeast, Developer, Guest, Maintainer, OnGroup, OnProject, Owner, Seen};
 use super::authenticate::{Caller, authenticate};
 use super::error::ApiError;
 use crate::accounts::{User, UserError, Username, user};

@@ -360,10 +360,10 @@ impl From<ProjectError> for ApiError {
 impl From<MemberError> for ApiError {
     fn from(error: MemberError) -> Self {
         match error {
-            MemberError::NotFound | MemberError::NoMember { .. } => {
+            MemberError::NotFound | MemberError::NoMember { .. } | MemberError::UserNotFound(_) => {
                 Self::not_found(error.to_string())
             }
-            MemberError::UserNotFound(_) | MemberError::Expired => Self::invalid(error.to_string()),
+            MemberError::Expired => Self::invalid(error.to_string()),
             MemberError::LastOwner { .. } => Self::conflict(error.to_string()),
             MemberError::Outdated => Self::outdated(error.to_string()),
             MemberError::Database(error) => error.into(),

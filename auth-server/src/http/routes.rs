@@ -11,6 +11,7 @@ use service::request::HandlerName;
 
 use super::audit;
 use super::error::ApiError;
+use crate::accounts::Role;
 use crate::audit::Action;
 
 /// Who may use an address.
@@ -21,6 +22,14 @@ pub enum Requires {
     /// The user whom the address names, or an administrator.
     ThatUser,
     Administrator,
+    /// Who may know of the group that the address names.
+    SeesGroup,
+    /// Who has at least this role in the group that the address names.
+    Group(Role),
+    /// Who may know of the project that the address names.
+    SeesProject,
+    /// Who has at least this role in the project that the address names.
+    Project(Role),
 }
 
 /// An address with a handler.

@@ -14,7 +14,7 @@ use utoipa::openapi::{ObjectBuilder, Required};
 use utoipa::{IntoParams, OpenApi};
 
 use super::listing::List;
-use super::{me, system, users};
+use super::{grants, groups, me, members, projects, system, users};
 use crate::accounts::PageRequest;
 use crate::http::error::ApiError;
 use crate::http::routes::{ENDPOINTS, Requires};
@@ -37,16 +37,44 @@ use crate::http::routes::{ENDPOINTS, Requires};
         users::change,
         users::delete,
         users::set_password,
+        groups::list,
+        groups::create,
+        groups::show,
+        groups::change,
+        groups::delete,
+        projects::list,
+        projects::create,
+        projects::show,
+        projects::change,
+        projects::delete,
+        members::list_of_group,
+        members::list_of_project,
+        members::set_in_group,
+        members::set_in_project,
+        members::remove_from_group,
+        members::remove_from_project,
+        grants::list,
+        grants::create,
+        grants::show,
+        grants::change,
+        grants::delete,
         show,
     )
 )]
 struct Handlers;
 
 /// The lists, and what can be asked of each.
-const LISTS: &[(&str, &List)] = &[("/api/v1/users", &users::LIST)];
+const LISTS: &[(&str, &List)] = &[
+    ("/api/v1/groups", &groups::LIST),
+    ("/api/v1/groups/{group}/members", &members::LIST),
+    ("/api/v1/projects", &projects::LIST),
+    ("/api/v1/projects/{project}/grants", &grants::LIST),
+    ("/api/v1/projects/{project}/members", &members::LIST),
+    ("/api/v1/users", &users::LIST),
+];
 
 /// Schemas of objects that have a version, and hence an entity tag.
-const VERSIONED: &[&str] = &["User"];
+const VERSIONED: &[&str] = &["Grant", "Group", "Membership", "Project", "User"];
 
 /// The header of a change that is meant for one version of an object.
 pub enum IfMatch {}
@@ -62,6 +90,26 @@ impl IntoParams for IfMatch {
             ))
             .schema(Some(
                 ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String),
+            ))
+            .build();
+        vec![header]
+    }
+}
+
+/// The header of a PUT that is to create something, or fail.
+pub enum IfNoneMatch {}
+
+impl IntoParams for IfNoneMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("`*`: 412 if it is there already"))
+            .schema(Some(
+                ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some(["*"])),
             ))
             .build();
         vec![header]
@@ -154,13 +202,6 @@ fn list_at<'o>(operation: &'o mut Map<String, Value>, key: &str) -> Option<&'o m
 
 fn add_list(operation: &mut Map<String, Value>, list: &List) {
     if let Some(parameters) = list_at(operation, "parameters") {
-        let name = list.name;
-        let order = [
-            name.to_owned(),
-            format!("-{name}"),
-            "created_at".to_owned(),
-            "-created_at".to_owned(),
-        ];
         parameters.extend([
             json!({
                 "name": "limit", "in": "query", "required": false,
@@ -174,12 +215,14 @@ fn add_list(operation: &mut Map<String, Value>, list: &List) {
                 "description": "Where the page before this one ended; `Link` has it",
                 "schema": {"type": "string"},
             }),
-            json!({
+        ]);
+        if let Some(name) = list.name {
+            parameters.push(json!({
                 "name": "sort", "in": "query", "required": false,
                 "description": "With `-` in front: from the last to the first",
-                "schema": {"type": "string", "enum": order, "default": name},
-            }),
-        ]);
+                "schema": {"type": "string", "enum": list.sorts(), "default": name},
+            }));
+        }
     }
     operation["responses"]["200"]["headers"] = json!({
         "X-Total-Count": {

@@ -21,8 +21,9 @@ const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// What may be asked of the list of a resource.
 pub struct List {
-    /// What a client calls an entry by, and sorts by unless it says otherwise.
-    pub name: &'static str,
+    /// What a client calls an entry by, and sorts by unless it says otherwise. `None`: entries
+    /// have nothing but an id, and come as they were made.
+    pub name: Option<&'static str>,
     /// The parameters beside `limit`, `after` and `sort`.
     pub filters: &'static [&'static str],
 }
@@ -39,8 +40,11 @@ impl List {
     /// does not know is refused, since it would be a filter that does not filter.
     pub fn wanted(&self, request: &HttpRequest) -> Result<Wanted, ApiError> {
         let parameters = Parameters::parse(request.query_string().as_bytes())?;
-        let known = ["limit", "after", "sort"];
-        let known = || known.iter().chain(self.filters).copied();
+        let common: &[&str] = match self.name {
+            Some(_) => &["limit", "after", "sort"],
+            None => &["limit", "after"],
+        };
+        let known = || common.iter().chain(self.filters).copied();
         if let Some(unknown) = parameters
             .names()
             .find(|name| !known().any(|known| known == *name))
@@ -71,7 +75,7 @@ impl List {
         if !readable {
             return Err(ApiError::bad_request(format!(
                 "the parameter `after` must be the {} of an entry, as in the header `Link`",
-                if order.is_by_name() { self.name } else { "id" }
+                self.name.filter(|_| order.is_by_name()).unwrap_or("id")
             )));
         }
         Ok(Wanted {
@@ -80,7 +84,18 @@ impl List {
         })
     }
 
+    /// The values of `sort`.
+    pub fn sorts(&self) -> Vec<String> {
+        let by = |key: &str| [key.to_owned(), format!("-{key}")];
+        self.name.map_or_else(Vec::new, |name| {
+            [by(name), by("created_at")].into_iter().flatten().collect()
+        })
+    }
+
     fn order(&self, sort: Option<&str>) -> Result<Order, ApiError> {
+        let Some(name) = self.name else {
+            return Ok(Order::Created);
+        };
         let Some(sort) = sort else {
             return Ok(Order::Name);
         };
@@ -89,13 +104,12 @@ impl List {
             None => (sort, false),
         };
         match (key, descending) {
-            (key, false) if key == self.name => Ok(Order::Name),
-            (key, true) if key == self.name => Ok(Order::NameDescending),
+            (key, false) if key == name => Ok(Order::Name),
+            (key, true) if key == name => Ok(Order::NameDescending),
             ("created_at", false) => Ok(Order::Created),
             ("created_at", true) => Ok(Order::CreatedDescending),
             _ => Err(ApiError::bad_request(format!(
-                "the parameter `sort` must be `{0}`, `-{0}`, `created_at` or `-created_at`",
-                self.name
+                "the parameter `sort` must be `{name}`, `-{name}`, `created_at` or `-created_at`"
             ))),
         }
     }
@@ -164,6 +178,16 @@ impl Wanted {
             response.insert_header((header::LINK, format!("<{path}?{next}>; rel=\"next\"")));
         }
         response.json(&page.entries)
+    }
+
+    /// A page of entries that have nothing but an id.
+    pub fn answer_by_id<T: Serialize>(
+        &self,
+        request: &HttpRequest,
+        page: &Page<T>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> HttpResponse {
+        self.answer(request, page, |entry| id(entry).to_string(), &id)
     }
 }
 

@@ -5,9 +5,13 @@
 
 mod conditional;
 pub mod document;
+pub mod grants;
+pub mod groups;
 mod listing;
 pub mod me;
+pub mod members;
 mod merge;
 pub mod projects;
 pub mod system;
+mod time;
 pub mod users;

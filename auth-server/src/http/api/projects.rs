@@ -2,71 +2,75 @@
 //! written `%2F`.
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::percent_decode_str;
-use registry_token::RepositoryName;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use uuid::Uuid;
+use utoipa::ToSchema;
 
+use super::document::IfMatch;
 use super::listing::List;
-use crate::accounts::namespace;
-use crate::accounts::project::{self, NewProject, ProjectChange, ProjectFilter};
-use crate::accounts::{Caller, Project, ProjectError, ProjectId, Visibility};
-use crate::http::authorize::{Administrator, Authorized};
+use super::{conditional, groups, merge};
+use crate::accounts::project::{self, NewProject, Project, ProjectChange, ProjectFilter};
+use crate::accounts::{Visibility, namespace};
+use crate::http::authorize::{AnyUser, Authorized, Maintainer, OnProject, Owner, Seen};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
-use crate::state::State;
 
-const LIST: List = List {
-    name: "path",
-    filters: &[],
+pub const LIST: List = List {
+    name: Some("path"),
+    filters: &["below", "search", "visibility"],
 };
 
-#[derive(Deserialize)]
+/// A project to be
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateProject {
+struct NewProjectJson {
+    /// Below a group or a user's name, or of one component, which takes an administrator
+    #[schema(max_length = 255, examples("team/app"))]
     path: String,
+    /// The first member, with the role of an owner
     owner: Option<String>,
+    /// Private, if nothing is said
     visibility: Option<Visibility>,
 }
 
-#[derive(Deserialize)]
+/// What is to be different
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeProject {
-    visibility: Visibility,
+struct ProjectChangeJson {
+    /// Who may pull without being named; tokens that are issued from now on follow it
+    #[serde(default, deserialize_with = "merge::value")]
+    #[schema(value_type = Visibility)]
+    visibility: Option<Visibility>,
 }
 
-/// The project that an address names.
-async fn named(state: &State, segment: &str) -> Result<Project, ApiError> {
-    let database = &state.database;
-    let found = if let Ok(id) = Uuid::try_parse(segment) {
-        project::find_by_id(database, ProjectId(id)).await?
-    } else {
-        // The router decodes all but the slash.
-        let path = percent_decode_str(segment).decode_utf8_lossy();
-        match RepositoryName::parse(&path) {
-            Ok(path) => project::find_by_path(database, &path).await?,
-            Err(_) => None,
-        }
-    };
-    Ok(found.ok_or(ProjectError::NotFound)?)
-}
-
-fn answer(project: &Project) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(project)
-}
-
-/// `GET /api/v1/projects`
+/// List projects
+///
+/// All that the caller may know of.
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects",
+    operation_id = "list_projects",
+    tag = "projects",
+    params(
+        ("below" = Option<String>, Query, description = "In this group or namespace, at any depth"),
+        ("search" = Option<String>, Query, description = "Part of the path"),
+        ("visibility" = Option<Visibility>, Query, description = "Of this visibility alone"),
+    ),
+    responses((status = 200, description = "A page of projects", body = Vec<Project>))
+)]
 pub async fn list(
-    _: Authorized<Administrator>,
+    authorized: Authorized<AnyUser>,
     request: HttpRequest,
-    state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = LIST.wanted(&request)?;
-    let all = ProjectFilter::seen_by(Caller::Administrator, state.clock.now());
-    let page = project::list(&state.database, &all, &wanted.page).await?;
+    let context = &authorized.context;
+    let filter = ProjectFilter {
+        below: groups::below(&wanted)?,
+        search: wanted.text("search")?,
+        visibility: wanted.word("visibility")?,
+        ..ProjectFilter::seen_by(authorized.caller.rights(), context.clock.now())
+    };
+    let page = project::list(&context.database, &filter, &wanted.page).await?;
     Ok(wanted.answer(
         &request,
         &page,
@@ -75,60 +79,90 @@ pub async fn list(
     ))
 }
 
-/// `POST /api/v1/projects`
+/// Create a project
+///
+/// Repositories need no creation: they come into being with their first push.
+#[utoipa::path(
+    post,
+    path = "/api/v1/projects",
+    operation_id = "create_project",
+    tag = "projects",
+    request_body = NewProjectJson,
+    responses((status = 201, description = "The project", body = Project))
+)]
 pub async fn create(
-    caller: Authorized<Administrator>,
+    authorized: Authorized<AnyUser>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let create: CreateProject = body.read().await?;
-    let path = namespace::parse_path(&create.path)
-        .map_err(|reason| ApiError::invalid(format!("path: {reason}")))?;
+    let create: NewProjectJson = body.read().await?;
     let new = NewProject {
-        path,
+        path: namespace::parse_path(&create.path)?,
         owner: create.owner.map(|owner| owner.parse()).transpose()?,
         visibility: create.visibility.unwrap_or(Visibility::Private),
     };
-    let project = project::create(&caller.context, Caller::Administrator, new).await?;
+    let project = project::create(&authorized.context, authorized.caller.rights(), new).await?;
+    let mut response = HttpResponse::Created();
     let id = project.id.0;
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, format!("/api/v1/projects/{id}")))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(&project))
+    response.insert_header((header::LOCATION, format!("/api/v1/projects/{id}")));
+    Ok(conditional::changed(response, project.version, &project))
 }
 
-/// `GET /api/v1/projects/{project}`
-pub async fn show(
-    _: Authorized<Administrator>,
-    path: web::Path<String>,
-    state: web::Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    Ok(answer(&named(&state, &path).await?))
+/// Show a project
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects/{project}",
+    operation_id = "show_project",
+    tag = "projects",
+    params(("project" = String, Path)),
+    responses((status = 200, description = "The project", body = Project))
+)]
+pub async fn show(on: OnProject<Seen>, request: HttpRequest) -> HttpResponse {
+    conditional::answer(&request, on.project.version, &on.project)
 }
 
-/// `PATCH /api/v1/projects/{project}`
+/// Change a project
+#[utoipa::path(
+    patch,
+    path = "/api/v1/projects/{project}",
+    operation_id = "change_project",
+    tag = "projects",
+    params(("project" = String, Path), IfMatch),
+    request_body = ProjectChangeJson,
+    responses((status = 200, description = "The project as it is now", body = Project))
+)]
 pub async fn change(
-    caller: Authorized<Administrator>,
-    path: web::Path<String>,
+    on: OnProject<Maintainer>,
+    request: HttpRequest,
     body: JsonBody,
-    state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let found = named(&state, &path).await?;
-    let change: ChangeProject = body.read().await?;
+    let expected = conditional::expected(&request)?;
+    let change: ProjectChangeJson = body.read().await?;
     let change = ProjectChange {
-        visibility: Some(change.visibility),
+        visibility: change.visibility,
     };
-    let changed = project::update(&caller.context, found.id, change, None).await?;
-    Ok(answer(&changed))
+    let project = project::update(&on.context, on.project.id, change, expected).await?;
+    Ok(conditional::changed(
+        HttpResponse::Ok(),
+        project.version,
+        &project,
+    ))
 }
 
-/// `DELETE /api/v1/projects/{project}`
-pub async fn delete(
-    caller: Authorized<Administrator>,
-    path: web::Path<String>,
-    state: web::Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    let found = named(&state, &path).await?;
-    project::delete(&caller.context, found.id, None).await?;
+/// Delete a project
+///
+/// With its members, grants and tokens. The images stay in the registry, and fall to the next
+/// shorter project.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/projects/{project}",
+    operation_id = "delete_project",
+    tag = "projects",
+    params(("project" = String, Path), IfMatch),
+    responses((status = 204, description = "There is no such project any more"))
+)]
+pub async fn delete(on: OnProject<Owner>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let expected = conditional::expected(&request)?;
+    project::delete(&on.context, on.project.id, expected).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

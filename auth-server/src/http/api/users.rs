@@ -18,7 +18,7 @@ use crate::http::error::ApiError;
 use crate::state::State;
 
 pub const LIST: List = List {
-    name: "username",
+    name: Some("username"),
     filters: &["admin", "disabled", "search"],
 };
 

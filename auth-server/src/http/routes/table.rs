@@ -2,8 +2,11 @@
 
 use actix_web::web;
 
-use super::Requires::{Administrator, AnyUser, Nothing, ThatUser};
+use super::Requires::{
+    Administrator, AnyUser, Group, Nothing, Project, SeesGroup, SeesProject, ThatUser,
+};
 use super::{DELETE, Endpoint, GET, GET_ALONE, PATCH, POST, PUT, change, read};
+use crate::accounts::Role::{Guest, Maintainer, Owner};
 use crate::audit::Action;
 use crate::http::{api, keys, token};
 use crate::web as pages;
@@ -64,31 +67,124 @@ pub static ENDPOINTS: &[Endpoint] = &[
         Action::UserSetPassword,
         || web::to(api::users::set_password),
     ),
-    read("/api/v1/projects", GET, Administrator, || {
+    read("/api/v1/groups", GET, AnyUser, || {
+        web::to(api::groups::list)
+    }),
+    change("/api/v1/groups", POST, AnyUser, Action::GroupCreate, || {
+        web::to(api::groups::create)
+    }),
+    read("/api/v1/groups/{group}", GET, SeesGroup, || {
+        web::to(api::groups::show)
+    }),
+    change(
+        "/api/v1/groups/{group}",
+        PATCH,
+        Group(Maintainer),
+        Action::GroupUpdate,
+        || web::to(api::groups::change),
+    ),
+    change(
+        "/api/v1/groups/{group}",
+        DELETE,
+        Group(Owner),
+        Action::GroupDelete,
+        || web::to(api::groups::delete),
+    ),
+    read("/api/v1/groups/{group}/members", GET, Group(Guest), || {
+        web::to(api::members::list_of_group)
+    }),
+    change(
+        "/api/v1/groups/{group}/members/{username}",
+        PUT,
+        Group(Owner),
+        Action::MemberSet,
+        || web::to(api::members::set_in_group),
+    ),
+    change(
+        "/api/v1/groups/{group}/members/{username}",
+        DELETE,
+        Group(Owner),
+        Action::MemberRemove,
+        || web::to(api::members::remove_from_group),
+    ),
+    read("/api/v1/projects", GET, AnyUser, || {
         web::to(api::projects::list)
     }),
     change(
         "/api/v1/projects",
         POST,
-        Administrator,
+        AnyUser,
         Action::ProjectCreate,
         || web::to(api::projects::create),
     ),
-    read("/api/v1/projects/{project}", GET, Administrator, || {
+    read("/api/v1/projects/{project}", GET, SeesProject, || {
         web::to(api::projects::show)
     }),
     change(
         "/api/v1/projects/{project}",
         PATCH,
-        Administrator,
+        Project(Maintainer),
         Action::ProjectUpdate,
         || web::to(api::projects::change),
     ),
     change(
         "/api/v1/projects/{project}",
         DELETE,
-        Administrator,
+        Project(Owner),
         Action::ProjectDelete,
         || web::to(api::projects::delete),
+    ),
+    read(
+        "/api/v1/projects/{project}/members",
+        GET,
+        Project(Guest),
+        || web::to(api::members::list_of_project),
+    ),
+    change(
+        "/api/v1/projects/{project}/members/{username}",
+        PUT,
+        Project(Owner),
+        Action::MemberSet,
+        || web::to(api::members::set_in_project),
+    ),
+    change(
+        "/api/v1/projects/{project}/members/{username}",
+        DELETE,
+        Project(Owner),
+        Action::MemberRemove,
+        || web::to(api::members::remove_from_project),
+    ),
+    read(
+        "/api/v1/projects/{project}/grants",
+        GET,
+        Project(Maintainer),
+        || web::to(api::grants::list),
+    ),
+    change(
+        "/api/v1/projects/{project}/grants",
+        POST,
+        Project(Maintainer),
+        Action::GrantCreate,
+        || web::to(api::grants::create),
+    ),
+    read(
+        "/api/v1/projects/{project}/grants/{grant}",
+        GET,
+        Project(Maintainer),
+        || web::to(api::grants::show),
+    ),
+    change(
+        "/api/v1/projects/{project}/grants/{grant}",
+        PATCH,
+        Project(Maintainer),
+        Action::GrantUpdate,
+        || web::to(api::grants::change),
+    ),
+    change(
+        "/api/v1/projects/{project}/grants/{grant}",
+        DELETE,
+        Project(Maintainer),
+        Action::GrantDelete,
+        || web::to(api::grants::delete),
     ),
 ];

@@ -1,28 +1,70 @@
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ENDPOINTS, Requires};
-use crate::http::test_app::{Answer, TestApp};
+use super::{ENDPOINTS, Endpoint, Requires};
+use crate::accounts::Role;
+use crate::http::test_app::{Answer, PASSWORD, TestApp};
 
-fn explorer_script() -> String {
-    format!("{}/explorer.js", *crate::web::explorer::VERSION)
+/// What the addresses name. Of the users, `alice` is named; `bob` is nobody to anything; and of the
+/// group `team`, in which the project `team/app` lies, each role has a member that is called by it.
+struct World {
+    grant: String,
 }
 
-/// Every address with every method that it knows, with names put in that exist.
-fn all() -> impl Iterator<Item = (Method, String, Requires)> {
-    ENDPOINTS.iter().flat_map(|endpoint| {
+impl World {
+    /// Makes what is not there (any more).
+    async fn prepare(app: &TestApp) -> Self {
+        let post = async |path: &str, body: Value| app.admin(Method::POST, path, &body).await;
+        for role in Role::ALL
+            .map(Role::as_str)
+            .into_iter()
+            .chain(["alice", "bob"])
+        {
+            let body = json!({"username": role, "password": PASSWORD});
+            post("/api/v1/users", body).await;
+        }
+        post("/api/v1/groups", json!({"path": "team"})).await;
+        for role in Role::ALL.map(Role::as_str) {
+            let path = format!("/api/v1/groups/team/members/{role}");
+            app.admin(Method::PUT, &path, &json!({"role": role})).await;
+        }
+        // Whom the addresses of members name.
+        for path in ["/api/v1/groups/team", "/api/v1/projects/team%2Fapp"] {
+            post("/api/v1/projects", json!({"path": "team/app"})).await;
+            let path = format!("{path}/members/alice");
+            app.admin(Method::PUT, &path, &json!({"role": "guest"}))
+                .await;
+        }
+        let grant = json!({"user": "alice", "actions": ["pull"]});
+        let grant = post("/api/v1/projects/team%2Fapp/grants", grant).await;
+        Self {
+            grant: grant.expect(201).json()["id"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn address(&self, endpoint: &Endpoint) -> String {
         let path = endpoint
             .path
             .replace("{username}", "alice")
-            .replace("{project}", "team")
-            .replace("{version}/{file}", &explorer_script());
+            .replace("{group}", "team")
+            .replace("{project}", "team%2Fapp")
+            .replace("{grant}", &self.grant)
+            .replace("{version}", &crate::web::explorer::VERSION)
+            .replace("{file}", "explorer.js");
         assert!(
             !path.contains('{'),
             "give a value for the parameter of {path}"
         );
+        path
+    }
+}
+
+/// Every address with every method that it knows.
+fn all() -> impl Iterator<Item = (Method, &'static Endpoint)> {
+    ENDPOINTS.iter().flat_map(|endpoint| {
         endpoint.methods.iter().map(move |method| {
             let method = Method::from_bytes(method.as_str().as_bytes()).unwrap();
-            (method, path.clone(), endpoint.requires)
+            (method, endpoint)
         })
     })
 }
@@ -37,27 +79,75 @@ async fn ask(app: &TestApp, method: &Method, path: &str, who: Option<&str>) -> u
     Answer::of(request).await.status.as_u16()
 }
 
-/// That this caller is let in. What follows may fail for other reasons, a body for example, but
-/// not for want of an object: the addresses name those that exist.
-#[track_caller]
-fn assert_let_in(status: u16, context: &str) {
-    let refused = [401, 403, 404, 405, 500].contains(&status);
-    assert!(!refused, "{context}: {status}");
+/// What an address answers to everybody that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Is {
+    /// What follows may fail for other reasons, a body for example.
+    LetIn,
+    Refused,
+    /// Told that there is no such thing.
+    Misled,
+}
+
+impl Is {
+    fn by(status: u16) -> Self {
+        match status {
+            403 => Self::Refused,
+            404 => Self::Misled,
+            401 | 405 | 500.. => panic!("{status}"),
+            _ => Self::LetIn,
+        }
+    }
+}
+
+/// What the table asks for.
+fn expected(requires: Requires, who: &str) -> Is {
+    use Is::{LetIn, Misled, Refused};
+
+    let role: Option<Role> = who.parse().ok();
+    // Alice is a guest too, of the group and of the project.
+    let role = role.or((who == "alice").then_some(Role::Guest));
+    match requires {
+        _ if who == "admin" => LetIn,
+        Requires::Nothing | Requires::AnyUser => LetIn,
+        Requires::ThatUser if who == "alice" => LetIn,
+        Requires::ThatUser => Misled,
+        Requires::Administrator => Refused,
+        Requires::SeesGroup | Requires::SeesProject => {
+            if role.is_some() {
+                LetIn
+            } else {
+                Misled
+            }
+        }
+        Requires::Group(least) | Requires::Project(least) => match role {
+            None => Misled,
+            Some(role) if role < least => Refused,
+            Some(_) => LetIn,
+        },
+    }
 }
 
 #[tokio::test]
 async fn every_address_lets_in_whom_the_table_says() {
     let app = TestApp::start().await;
-    let body = json!({"path": "team", "owner": "alice"});
-    app.admin(Method::POST, "/api/v1/projects", &body)
-        .await
-        .expect(201);
-    // Who changes something is asked last: what is deleted then is not missed.
-    for (method, path, requires) in all() {
-        let context = format!("{method} {path}");
+    let mut world = World::prepare(&app).await;
+    let everybody = [
+        "alice",
+        "bob",
+        "guest",
+        "reporter",
+        "developer",
+        "maintainer",
+        "owner",
+        "admin",
+    ];
+    for (method, endpoint) in all() {
+        let context = format!("{method} {}", endpoint.path);
+        let path = world.address(endpoint);
         let anonymous = ask(&app, &method, &path, None).await;
-        if requires == Requires::Nothing {
-            assert_let_in(anonymous, &context);
+        if endpoint.requires == Requires::Nothing {
+            assert_eq!(Is::by(anonymous), Is::LetIn, "{context}");
             continue;
         }
         assert_eq!(anonymous, 401, "{context}");
@@ -65,44 +155,64 @@ async fn every_address_lets_in_whom_the_table_says() {
             .request(method.clone(), &path)
             .bearer_auth("ptc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(Answer::of(wrong).await.status, 401, "{context}");
-        // Of the two, the path names alice.
-        let (alice, bob) = (
-            ask(&app, &method, &path, Some("alice")).await,
-            ask(&app, &method, &path, Some("bob")).await,
-        );
-        match requires {
-            Requires::Nothing => {}
-            Requires::AnyUser => {
-                assert_let_in(alice, &context);
-                assert_let_in(bob, &context);
+        for who in everybody {
+            let status = ask(&app, &method, &world.address(endpoint), Some(who)).await;
+            let expected = expected(endpoint.requires, who);
+            assert_eq!(Is::by(status), expected, "{who}: {context}: {status}");
+            if method == Method::DELETE && expected == Is::LetIn {
+                world = World::prepare(&app).await;
             }
-            Requires::ThatUser => {
-                assert_let_in(alice, &context);
-                assert_eq!(bob, 404, "{context}");
-            }
-            Requires::Administrator => assert_eq!((alice, bob), (403, 403), "{context}"),
-        }
-        assert_let_in(ask(&app, &method, &path, Some("admin")).await, &context);
-        if method == Method::DELETE && path == "/api/v1/users/alice" {
-            app.create_user("alice").await;
         }
     }
 }
 
 #[tokio::test]
+async fn what_is_not_there_is_told_as_what_may_not_be_known() {
+    let app = TestApp::start().await;
+    let world = World::prepare(&app).await;
+    let mut seen = 0;
+    for (method, endpoint) in all() {
+        let named = endpoint.path.split(['{', '}']).nth(1);
+        let hides = !matches!(
+            endpoint.requires,
+            Requires::Nothing | Requires::AnyUser | Requires::Administrator
+        );
+        let Some(named) = named.filter(|_| hides) else {
+            continue;
+        };
+        let there = world.address(endpoint);
+        let name = match named {
+            "username" => "alice",
+            "group" => "team",
+            "project" => "team%2Fapp",
+            other => panic!("what is hidden of a {other}?"),
+        };
+        let not_there = there.replacen(&format!("/{name}"), "/nothing-of-the-kind", 1);
+        let told = async |path: &str| {
+            let request = app.request_as("bob", method.clone(), path);
+            let answer = Answer::of(request.json(&json!({"no": "such field"}))).await;
+            let text = answer.text.replace("nothing-of-the-kind", name);
+            (answer.status, text)
+        };
+        let (one, two) = (told(&there).await, told(&not_there).await);
+        assert_eq!(one.0, 404, "{method} {there}");
+        assert_eq!(one, two, "{method} {there}");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[tokio::test]
 async fn every_change_is_refused_to_pages_of_other_sites() {
     let app = TestApp::start().await;
-    let changes = all().filter(|(method, _, requires)| {
-        *requires != Requires::Nothing && ![Method::GET, Method::HEAD].contains(method)
-    });
+    let world = World::prepare(&app).await;
     let mut seen = 0;
-    for (method, path, _) in changes {
-        for (site, refused) in [
-            ("cross-site", true),
-            ("same-site", true),
-            ("same-origin", false),
-            ("none", false),
-        ] {
+    for (method, endpoint) in all() {
+        if endpoint.action.is_none() {
+            continue;
+        }
+        let path = world.address(endpoint);
+        for (site, refused) in [("cross-site", true), ("same-site", true), ("none", false)] {
             let request = app
                 .request_as("admin", method.clone(), &path)
                 .header("sec-fetch-site", site)
