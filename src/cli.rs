@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::auth::{Auth, OutputFormat};
+
 /// Version and commit, for `--version`.
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -86,141 +88,10 @@ pub struct DataFolder {
     pub data_dir: PathBuf,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum Auth {
-    /// Serve the token realm, the published keys and the admin API
-    ///
-    /// Settings come from the configuration file and from the environment: `AUTH_` and the path
-    /// of the setting in capitals, such as `AUTH_DATABASE_URL` or `AUTH_HTTP_ADDR`.
-    Serve {
-        /// Configuration file (YAML); without it, the environment alone configures the server
-        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        config: Option<PathBuf>,
-    },
-    /// Manage users
-    #[command(subcommand, arg_required_else_help = true)]
-    User(User),
-    /// Manage projects
-    #[command(subcommand, arg_required_else_help = true)]
-    Project(Project),
-}
-
-/// Which accounts a command works on: those of `portcullis up`, or those of a configured server.
-#[derive(Debug, Args)]
-pub struct Accounts {
-    #[command(flatten)]
-    pub data: DataFolder,
-
-    /// Configuration file of `auth serve`, instead of the data folder of `up`
-    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct OutputFormat {
-    /// A table for people, or JSON for scripts
-    #[arg(long, short, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     Table,
     Json,
-}
-
-#[derive(Debug, Args)]
-pub struct NewPassword {
-    /// Read the password from standard input (its first line) instead of asking for it
-    #[arg(long)]
-    pub password_stdin: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum User {
-    /// Create a user, who then owns all repositories below their own name
-    Create {
-        /// Lower-case letters and digits, joined by `.`, `_` or `-`
-        name: String,
-        /// Where to reach the user
-        #[arg(long, value_hint = ValueHint::EmailAddress)]
-        email: Option<String>,
-        /// May do everything, in every repository and in the admin API
-        #[arg(long)]
-        admin: bool,
-        #[command(flatten)]
-        password: NewPassword,
-        #[command(flatten)]
-        accounts: Accounts,
-        #[command(flatten)]
-        format: OutputFormat,
-    },
-    /// List all users
-    List {
-        #[command(flatten)]
-        accounts: Accounts,
-        #[command(flatten)]
-        format: OutputFormat,
-    },
-    /// Refuse all further logins and tokens of a user; nothing is deleted
-    Disable {
-        name: String,
-        #[command(flatten)]
-        accounts: Accounts,
-    },
-    /// Allow a disabled user in again
-    Enable {
-        name: String,
-        #[command(flatten)]
-        accounts: Accounts,
-    },
-    /// Set a user's password and end their sessions
-    SetPassword {
-        name: String,
-        #[command(flatten)]
-        password: NewPassword,
-        #[command(flatten)]
-        accounts: Accounts,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Project {
-    /// Create a project: a path below which images live
-    Create {
-        /// Such as `team` or `team/app`
-        path: String,
-        /// Who may pull without being asked
-        #[arg(long, value_enum, default_value_t = Visibility::Private)]
-        visibility: Visibility,
-        #[command(flatten)]
-        accounts: Accounts,
-        #[command(flatten)]
-        format: OutputFormat,
-    },
-    /// List all projects
-    List {
-        #[command(flatten)]
-        accounts: Accounts,
-        #[command(flatten)]
-        format: OutputFormat,
-    },
-    /// Open a project to everyone, or close it
-    SetVisibility {
-        path: String,
-        #[arg(value_enum)]
-        visibility: Visibility,
-        #[command(flatten)]
-        accounts: Accounts,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Visibility {
-    /// Only who was given a right to it knows that it exists
-    Private,
-    /// Anyone may pull, without logging in
-    Public,
 }
 
 #[derive(Debug, Subcommand)]

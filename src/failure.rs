@@ -38,16 +38,21 @@ impl Failure {
 impl<E: Error> From<E> for Failure {
     /// Anything that has no better place is a failure, told with its causes.
     fn from(error: E) -> Self {
-        let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some messages quote their cause already.
-            if !reason.contains(&text) {
-                reason = format!("{reason}: {text}");
-            }
-            cause = error.source();
-        }
-        Self::Failed(reason)
+        Self::Failed(with_causes(&error))
     }
+}
+
+/// What an error says, and what the errors behind it add to that.
+pub fn with_causes(error: &impl Error) -> String {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some messages quote their cause already.
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        cause = error.source();
+    }
+    reason
 }

@@ -1,6 +1,6 @@
 //! The command line: reads what was typed, loads configuration, starts servers.
 
-mod accounts;
+mod auth;
 mod cli;
 mod failure;
 mod memory;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{Auth, Cli, Command, Registry};
+use crate::cli::{Cli, Command, Registry};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -36,9 +36,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(up) => up::up(&up).await,
-        Command::Auth(Auth::Serve { config }) => serve::auth(config.as_deref()).await,
-        Command::Auth(Auth::User(user)) => accounts::user(user).await,
-        Command::Auth(Auth::Project(project)) => accounts::project(project).await,
+        Command::Auth(command) => auth::run(command).await,
         Command::Registry(Registry::Serve { config }) => serve::registry(config.as_deref()).await,
         Command::Registry(Registry::Sweep {
             config,

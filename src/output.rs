@@ -6,38 +6,21 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
-use crate::cli::Output;
-
-/// A record that can be a row of a table.
-pub trait Row: Serialize {
-    /// The column titles.
-    const TITLES: &'static [&'static str];
-
-    /// The cells, in the order of the titles.
-    fn cells(&self) -> Vec<String>;
-}
-
-/// Prints records, one a row, or as a JSON list.
-pub fn list<R: Row>(records: &[R], output: Output) -> io::Result<()> {
-    match output {
-        Output::Json => json(&records),
-        Output::Table => {
-            let mut table = Table::new();
-            table.load_style(NOTHING).set_header(R::TITLES);
-            for record in records {
-                table.add_row(record.cells());
-            }
-            writeln!(io::stdout(), "{}", table.trim_fmt())
-        }
+/// Prints rows under their titles.
+pub fn table(
+    titles: impl IntoIterator<Item = &'static str>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    let titles: Vec<_> = titles.into_iter().collect();
+    if !titles.is_empty() {
+        table.set_header(titles);
     }
-}
-
-/// Prints one record: as a sentence, or as a JSON object.
-pub fn one(record: &impl Serialize, sentence: &str, output: Output) -> io::Result<()> {
-    match output {
-        Output::Json => json(record),
-        Output::Table => line(sentence),
+    for row in rows {
+        table.add_row(row);
     }
+    writeln!(io::stdout(), "{}", table.trim_fmt())
 }
 
 /// Prints what is text already.
@@ -50,7 +33,13 @@ pub fn line(sentence: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{sentence}")
 }
 
-fn json(value: &impl Serialize) -> io::Result<()> {
+/// Tells people something beside the output, which a script may be reading.
+pub fn note(sentence: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{sentence}")
+}
+
+/// Prints JSON.
+pub fn json(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     serde_json::to_writer_pretty(&mut stdout, value)?;
     writeln!(stdout)

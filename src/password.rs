@@ -1,6 +1,8 @@
 //! Where a new password comes from: a pipe, or somebody at a terminal.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal as _};
+use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -9,16 +11,19 @@ use crate::failure::Failure;
 /// More than any password that is accepted, so that a wrong pipe is not read to its end.
 const MAX_LINE: u64 = 8 * 1024;
 
+/// The first line of a file that holds a token.
+pub fn from_file(path: &Path) -> Result<SecretString, Failure> {
+    let shown = path.display();
+    let file = File::open(path).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    let line = first_line(BufReader::new(file))?;
+    line.ok_or_else(|| Failure::usage(format!("{shown} is empty")))
+}
+
 /// The first line of standard input, or what is typed twice at a prompt that does not echo.
 pub fn read(from_stdin: bool) -> Result<SecretString, Failure> {
     if from_stdin {
-        let mut line = String::new();
-        io::stdin().lock().take(MAX_LINE).read_line(&mut line)?;
-        let password = line.trim_end_matches(['\n', '\r']);
-        if password.is_empty() {
-            return Err(Failure::usage("there is no password on standard input"));
-        }
-        return Ok(password.into());
+        return first_line(io::stdin().lock())?
+            .ok_or_else(|| Failure::usage("there is no password on standard input"));
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(
@@ -31,4 +36,12 @@ pub fn read(from_stdin: bool) -> Result<SecretString, Failure> {
         return Err(Failure::usage("the two passwords differ"));
     }
     Ok(first)
+}
+
+/// `None`: it is empty.
+fn first_line(input: impl BufRead) -> io::Result<Option<SecretString>> {
+    let mut line = String::new();
+    input.take(MAX_LINE).read_line(&mut line)?;
+    let secret = line.trim_end_matches(['\n', '\r']);
+    Ok((!secret.is_empty()).then(|| secret.into()))
 }

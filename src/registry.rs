@@ -29,6 +29,9 @@ pub async fn sweep(
     application.close().await;
     let removed = if dry_run { "Would remove" } else { "Removed" };
     let sentence = format!("{removed} {report}.");
-    output::one(&report, &sentence, output)?;
+    match output {
+        Output::Json => output::json(&report)?,
+        Output::Table => output::line(&sentence)?,
+    }
     Ok(())
 }
