@@ -13,9 +13,8 @@ use crate::output;
 
 const COLUMNS: &[Column] = &[
     ("ID", "id"),
-    ("USER", "user"),
-    ("GROUP", "group"),
-    ("TOKEN", "token"),
+    ("TO", "to/kind"),
+    ("NAME", "to/name"),
     ("ACTIONS", "actions"),
     ("REPOSITORIES", "pattern"),
     ("EXPIRES", "expires_at"),

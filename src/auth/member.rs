@@ -2,11 +2,12 @@
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::place::{Expiry, Place};
 use super::shown::{Column, OutputFormat};
+use crate::cli::Output;
 use crate::failure::Failure;
 use crate::output;
 
@@ -82,7 +83,10 @@ pub async fn run(command: Member) -> Result<(), Failure> {
         } => {
             let query = [("inherited", if inherited { "true" } else { "false" })];
             let members = connection.list(&place.api(["members"]), &query).await?;
-            format.list(&members, COLUMNS)
+            match format.output {
+                Output::Json => format.list(&members, COLUMNS),
+                Output::Table => format.list(&memberships(&members), COLUMNS),
+            }
         }
         Member::Set {
             user,
@@ -109,4 +113,10 @@ pub async fn run(command: Member) -> Result<(), Failure> {
             Ok(output::line(&sentence)?)
         }
     }
+}
+
+/// One by one: a member may be so in several groups.
+fn memberships(members: &[Value]) -> Vec<Value> {
+    let of = |member: &Value| member["memberships"].as_array().cloned();
+    members.iter().filter_map(of).flatten().collect()
 }

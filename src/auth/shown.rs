@@ -15,7 +15,7 @@ pub struct OutputFormat {
     pub output: Output,
 }
 
-/// A column: its title, and the field of each record that it shows.
+/// A column: its title, and the field of each record that it shows, such as `name` or `to/name`.
 pub type Column = (&'static str, &'static str);
 
 impl OutputFormat {
@@ -75,7 +75,8 @@ impl OutputFormat {
 }
 
 fn cells(record: &Value, columns: &[Column]) -> Vec<String> {
-    let cell = |(_, field): &Column| cell(record.get(field).unwrap_or(&Value::Null));
+    let cell =
+        |(_, field): &Column| cell(record.pointer(&format!("/{field}")).unwrap_or(&Value::Null));
     columns.iter().map(cell).collect()
 }
 
