@@ -10,10 +10,10 @@ use registry_token::{Actions, RepositoryName};
 use uuid::Uuid;
 
 use super::authorized;
+use crate::accounts::Role;
 use crate::accounts::group::{self, Group, GroupId};
 use crate::accounts::place::{self, Standing};
 use crate::accounts::project::{self, Project, ProjectId};
-use crate::accounts::{GroupError, ProjectError, Role};
 use crate::context::Context;
 use crate::http::authenticate::Caller;
 use crate::http::error::ApiError;
@@ -79,10 +79,11 @@ impl<R: AtLeast> FromRequest for OnGroup<R> {
                 Some(Named::Path(path)) => group::find_by_path(&context.database, &path).await?,
                 None => None,
             };
-            let group = found.ok_or(GroupError::NotFound)?;
+            let unknown = || unknown(&request, "group");
+            let group = found.ok_or_else(unknown)?;
             let standing = standing(&context, &caller, &group.path).await?;
             if !standing.is_seen {
-                return Err(GroupError::NotFound.into());
+                return Err(unknown());
             }
             let role = check::<R>("group", &group.path, &standing)?;
             Ok(Self {
@@ -109,10 +110,11 @@ impl<R: AtLeast> FromRequest for OnProject<R> {
                 Some(Named::Path(path)) => project::find_by_path(&context.database, &path).await?,
                 None => None,
             };
-            let project = found.ok_or(ProjectError::NotFound)?;
+            let unknown = || unknown(&request, "project");
+            let project = found.ok_or_else(unknown)?;
             let standing = standing(&context, &caller, &project.path).await?;
             if !standing.is_seen {
-                return Err(ProjectError::NotFound.into());
+                return Err(unknown());
             }
             let role = check::<R>("project", &project.path, &standing)?;
             Ok(Self {
@@ -124,6 +126,13 @@ impl<R: AtLeast> FromRequest for OnProject<R> {
             })
         })
     }
+}
+
+/// Says the same whether there is none, or none that the caller may know of.
+fn unknown(request: &HttpRequest, noun: &str) -> ApiError {
+    let segment = percent_decode_str(request.match_info().query(noun)).decode_utf8_lossy();
+    let shown = registry_token::ShownText::new(&segment);
+    ApiError::not_found(format!("there is no {noun} `{shown}`"))
 }
 
 /// What a segment of an address names: an identifier, or a path with each `/` written `%2F`.
