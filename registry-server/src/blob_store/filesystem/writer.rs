@@ -21,12 +21,12 @@ use crate::blob_store::{BlobStoreError, UploadKey, UploadProgress, UploadWriter}
 use crate::oci::{Algorithm, Hasher};
 
 /// Memory for the buffers of all uploads together, two each.
-const BUFFERS: usize = 12 << 20;
+const BUFFERS: usize = 8 << 20;
 
 /// Of each buffer. Smaller ones cost thread hops, and the kernel more effort per byte: a large write
 /// goes into large pages.
 const SMALLEST: usize = 64 << 10;
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 512 << 10;
 
 /// Of the buffer that stored bytes are hashed again with.
 const REREAD: usize = 128 << 10;
@@ -118,10 +118,14 @@ impl FileWriter {
         })
     }
 
-    /// Gives the empty buffer the size that is this upload's now, unless it is about right.
+    /// Gives the empty buffer the size that is this upload's now. They grow step by step: most blobs
+    /// are small, and where many uploads begin at once, no two of them are to take everything.
     fn fit(&mut self) {
-        let size = (self.flushing.share(BUFFERS) / 2).clamp(SMALLEST, LARGEST);
-        if !(size / 2..=size).contains(&self.filling.capacity()) {
+        let share = (self.flushing.share(BUFFERS) / 2).clamp(SMALLEST, LARGEST);
+        let next = (self.filling.capacity() * 2).max(SMALLEST);
+        // A power of two, so that not every upload that comes or goes costs an allocation.
+        let size = next.min(1 << share.ilog2());
+        if self.filling.capacity() != size {
             self.filling = Vec::with_capacity(size);
         }
     }
