@@ -44,7 +44,8 @@ pub struct TestRegistry {
     pub store: Arc<FilesystemStore>,
     pub database: TestDatabase,
     pub metrics: StorageMetrics,
-    _folder: tempfile::TempDir,
+    /// Where the store is.
+    pub folder: tempfile::TempDir,
     key: SigningKey,
 }
 
@@ -106,7 +107,7 @@ impl TestRegistry {
             store,
             database,
             metrics,
-            _folder: folder,
+            folder,
             key,
         }
     }
