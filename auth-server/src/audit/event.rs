@@ -1,6 +1,7 @@
 //! What an event consists of.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -143,6 +144,8 @@ pub enum Action {
     Login,
     /// The token realm has issued no token.
     TokenRefuse,
+    /// Events whose time was over are deleted.
+    AuditPurge,
 }
 
 impl Action {
@@ -174,6 +177,7 @@ impl Action {
         Self::KeyRetire,
         Self::Login,
         Self::TokenRefuse,
+        Self::AuditPurge,
     ];
 
     #[must_use]
@@ -206,6 +210,7 @@ impl Action {
             Self::KeyRetire => "key.retire",
             Self::Login => "login",
             Self::TokenRefuse => "token.refuse",
+            Self::AuditPurge => "audit.purge",
         }
     }
 }
@@ -215,6 +220,18 @@ impl Action {
 pub enum Outcome {
     Success,
     Failure,
+}
+
+impl FromStr for Outcome {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "success" => Ok(Self::Success),
+            "failure" => Ok(Self::Failure),
+            _ => Err("the outcome is `success` or `failure`"),
+        }
+    }
 }
 
 impl Outcome {

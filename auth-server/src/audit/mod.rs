@@ -1,6 +1,7 @@
 //! The audit log: who did what, when, from where, and how it ended.
 //!
 //! - [`Origin`]: who acts, and through which request. [`Event`]: what happened.
+//! - [`search`]: finds events again, by page or all in a stream. [`retention`]: ends them.
 //! - [`record`]: writes an event in the transaction of the change it tells of, so that there is
 //!   neither a change without its event nor an event without its change.
 //!
@@ -8,6 +9,8 @@
 //! shows of its object is what the admin API shows of it.
 
 mod event;
+pub mod retention;
+pub mod search;
 
 use database::Tx;
 
@@ -15,6 +18,7 @@ use crate::clock::Clock;
 use crate::store;
 
 pub use self::event::{Action, Actor, ActorKind, Event, Origin, Outcome, Subject};
+pub use self::search::{AuditEntry, AuditFilter};
 
 /// Writes an event. It holds once the transaction is committed.
 pub async fn record(

@@ -44,6 +44,7 @@ pub struct Settings {
     pub token: TokenSection,
     pub password: PasswordSettings,
     pub admin: AdminSettings,
+    pub audit: AuditSettings,
     pub log: LogSettings,
 }
 
@@ -282,6 +283,22 @@ impl<'de> Deserialize<'de> for HashCost {
 pub struct AdminSettings {
     /// Of the first administrator, at the first start; generated and shown once if not set.
     pub password: Option<SecretString>,
+}
+
+/// `audit`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// How long events are kept: a day to a hundred years.
+    pub retention: Span<86_400, 3_153_600_000>,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            retention: Span::clamped(365 * 86_400),
+        }
+    }
 }
 
 /// `log`

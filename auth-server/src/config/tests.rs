@@ -39,6 +39,10 @@ fn nothing_needs_to_be_set() {
         (19_456, 2, 1)
     );
     assert!(settings.admin.password.is_none());
+    assert_eq!(settings.keys.publishahead.get(), Duration::from_mins(10));
+    assert!(settings.keys.rotateevery.is_none());
+    let year = Duration::from_hours(365 * 24);
+    assert_eq!(settings.audit.retention.get(), year);
 }
 
 #[test]
@@ -56,6 +60,7 @@ keys: {path: /keys, signingkey: /mounted/key.pem, certificate: /mounted/cert.pem
 token: {issuer: 'https://auth.example', services: [one, two], lifetime: 10m, refreshlifetime: 24h}
 password: {minlength: 16, argon2: {memory: 47104, iterations: 1, parallelism: 2}, concurrency: 3, queue: 9}
 admin: {password: 'a good password'}
+audit: {retention: 720h}
 log: {level: debug, formatter: json}
 ",
     )
@@ -93,6 +98,7 @@ log: {level: debug, formatter: json}
         settings.admin.password.unwrap().expose_secret(),
         "a good password"
     );
+    assert_eq!(settings.audit.retention.get(), Duration::from_hours(720));
     assert_eq!(settings.log.level, Level::Debug);
 }
 
@@ -171,6 +177,8 @@ fn every_refusal_names_the_setting_and_the_remedy() {
         ("AUTH_PASSWORD_ARGON2_PARALLELISM", "65", "1 to 64"),
         ("AUTH_PASSWORD_CONCURRENCY", "0", "1 to 256"),
         ("AUTH_PASSWORD_QUEUE", "-1", "-1"),
+        ("AUTH_AUDIT_RETENTION", "23h", "24h"),
+        ("AUTH_AUDIT_RETENTION", "for ever", "for ever"),
         ("AUTH_LOG_LEVEL", "loud", "loud"),
         ("AUTH_LOG_FORMATTER", "xml", "xml"),
         ("AUTH_TOKENS_LIFETIME", "5m", "AUTH_TOKEN_LIFETIME"),

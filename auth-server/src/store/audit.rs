@@ -2,8 +2,139 @@
 
 use chrono::{DateTime, Utc};
 use database::{Error, Tx, sql};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 use crate::audit::{Event, Origin};
+
+/// An event as it is kept.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct StoredEvent {
+    pub number: i64,
+    pub at: DateTime<Utc>,
+    pub action: String,
+    pub outcome: String,
+    pub actor_kind: String,
+    pub actor_id: Option<Uuid>,
+    pub actor_name: String,
+    pub subject_kind: Option<String>,
+    pub subject_id: Option<Uuid>,
+    pub subject_name: Option<String>,
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+    pub request_id: Option<String>,
+    pub reason: Option<String>,
+    pub state_before: Option<String>,
+    pub state_after: Option<String>,
+}
+
+/// What events must have in common; what is `None` does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct StoredFilter {
+    /// From here to before there, in the order of bytes.
+    pub action: Option<(String, String)>,
+    pub actor: Option<String>,
+    pub subject: Option<String>,
+    pub outcome: Option<&'static str>,
+    pub address: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+}
+
+const COLUMNS: &str = "number, at, action, outcome, actor_kind, actor_id, actor_name, subject_kind,
+    subject_id, subject_name, address, user_agent, request_id, reason, state_before, state_after";
+
+/// `$1` to `$8`, in the order of [`conditions`]; then what the statement adds.
+macro_rules! filtered {
+    ($tx:expr, $filter:expr, $statement:expr, [$($fetch:tt)+] $(, $argument:expr)*) => {{
+        let filter = $filter;
+        let action = filter.action.as_ref();
+        sql!(
+            $tx,
+            $($fetch)+,
+            AssertSqlSafe($statement),
+            action.map(|(from, _)| from.as_str()),
+            action.map(|(_, to)| to.as_str()),
+            filter.actor.as_deref(),
+            filter.subject.as_deref(),
+            filter.outcome,
+            filter.address.as_deref(),
+            filter.since,
+            filter.until
+            $(, $argument)*
+        )
+    }};
+}
+
+/// The conditions of a filter: constant texts alone, the values are bound. Only those that count
+/// are there, because `$3 IS NULL OR actor_name = $3` finds no index.
+fn conditions(filter: &StoredFilter) -> String {
+    let either = |is_given: bool, condition: &'static str, absent: &'static str| {
+        if is_given { condition } else { absent }
+    };
+    [
+        either(
+            filter.action.is_some(),
+            "action >= $1 AND action < $2",
+            "$1 IS NULL AND $2 IS NULL",
+        ),
+        either(filter.actor.is_some(), "actor_name = $3", "$3 IS NULL"),
+        either(filter.subject.is_some(), "subject_name = $4", "$4 IS NULL"),
+        either(filter.outcome.is_some(), "outcome = $5", "$5 IS NULL"),
+        either(filter.address.is_some(), "address = $6", "$6 IS NULL"),
+        either(filter.since.is_some(), "at >= $7", "$7 IS NULL"),
+        either(filter.until.is_some(), "at < $8", "$8 IS NULL"),
+    ]
+    .join(" AND ")
+}
+
+/// The newest events below a number, the newest first.
+pub async fn newest(
+    tx: &mut Tx,
+    filter: &StoredFilter,
+    below: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, Error> {
+    let conditions = conditions(filter);
+    let statement = format!(
+        "SELECT {COLUMNS} FROM audit_events WHERE {conditions} AND number < $9
+         ORDER BY number DESC LIMIT $10"
+    );
+    filtered!(tx, filter, statement, [fetch_all StoredEvent], below, limit)
+}
+
+/// The oldest events above a number, the oldest first.
+pub async fn oldest(
+    tx: &mut Tx,
+    filter: &StoredFilter,
+    above: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, Error> {
+    let conditions = conditions(filter);
+    let statement = format!(
+        "SELECT {COLUMNS} FROM audit_events WHERE {conditions} AND number > $9
+         ORDER BY number LIMIT $10"
+    );
+    filtered!(tx, filter, statement, [fetch_all StoredEvent], above, limit)
+}
+
+pub async fn count(tx: &mut Tx, filter: &StoredFilter) -> Result<i64, Error> {
+    let conditions = conditions(filter);
+    let statement = format!("SELECT count(*) FROM audit_events WHERE {conditions}");
+    filtered!(tx, filter, statement, [fetch_one(i64,)]).map(|(count,)| count)
+}
+
+/// Removes events from before this time, the oldest first; how many.
+pub async fn delete_before(tx: &mut Tx, at: DateTime<Utc>, limit: i64) -> Result<u64, Error> {
+    sql!(
+        tx,
+        execute,
+        "DELETE FROM audit_events WHERE number IN
+             (SELECT number FROM audit_events WHERE at < $1 ORDER BY at, number LIMIT $2)",
+        at,
+        limit
+    )
+}
 
 pub async fn insert(
     tx: &mut Tx,

@@ -29,6 +29,8 @@ CREATE INDEX audit_events_by_time ON audit_events (at, number);
 CREATE INDEX audit_events_by_actor ON audit_events (actor_name, number);
 CREATE INDEX audit_events_by_subject ON audit_events (subject_name, number);
 CREATE INDEX audit_events_by_action ON audit_events (action, number);
+CREATE INDEX audit_events_by_address ON audit_events (address, number);
+CREATE INDEX audit_events_by_outcome ON audit_events (outcome, number);
 
 CREATE TRIGGER audit_events_are_final BEFORE UPDATE ON audit_events
 BEGIN
