@@ -35,7 +35,7 @@ use crate::accounts::bootstrap;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::state::State;
-use crate::token::{Issuer, key_start};
+use crate::token::{Issuer, KeyRing, key_start};
 
 pub use crate::error::StartError;
 pub use crate::operator::Operator;
@@ -74,7 +74,7 @@ impl Application {
     }
 
     /// The same for a command on the machine of the database, which the operator's token lets do
-    /// everything. Makes no administrator: the first start of the server does.
+    /// everything. Makes no administrator and no signing key: the first start of the server does.
     pub async fn for_operator(
         settings: Settings,
         clock: Clock,
@@ -91,12 +91,17 @@ impl Application {
         let passwords = settings.password.passwords(&clock)?;
         let database = open_database(&settings).await?;
         let ring = settings.key_ring();
-        for warning in ring.warnings() {
-            tracing::warn!("{warning}");
-        }
-        let keys = key_start::start(ring, database.clone(), clock.clone()).await?;
+        let keys = if operator.is_some() {
+            KeyRing::open(ring, database.clone(), clock.clone()).await?
+        } else {
+            for warning in ring.warnings() {
+                tracing::warn!("{warning}");
+            }
+            key_start::start(ring, database.clone(), clock.clone()).await?
+        };
         let state = State {
             password_policy: settings.password.policy(),
+            audit_retention: settings.audit.retention.get(),
             issuer: Issuer {
                 database: database.clone(),
                 clock: clock.clone(),
@@ -154,6 +159,7 @@ impl Application {
             self.state.database.clone(),
             self.state.clock.clone(),
             self.state.issuer.keys.clone(),
+            self.state.audit_retention,
             shutdown,
         );
     }

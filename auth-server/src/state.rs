@@ -1,5 +1,7 @@
 //! [`State`]: what the handlers share.
 
+use std::time::Duration;
+
 use database::Database;
 
 use crate::accounts::{PasswordPolicy, Passwords};
@@ -14,6 +16,7 @@ pub(crate) struct State {
     pub clock: Clock,
     pub passwords: Passwords,
     pub password_policy: PasswordPolicy,
+    pub audit_retention: Duration,
     pub issuer: Issuer,
     /// Set in a command that serves the API to itself.
     pub operator: Option<Operator>,

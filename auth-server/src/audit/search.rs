@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Outcome;
+use super::{Action, Outcome};
 use crate::accounts::{Page, PageRequest};
 use crate::store::audit::{self as store, StoredEvent, StoredFilter};
 
@@ -52,11 +52,12 @@ impl FromStr for ActionFilter {
 }
 
 impl ActionFilter {
-    /// From where to where, in the order of bytes: `user` itself and all that follows a point. What
-    /// comes in between (`user-…`) no action is called.
-    fn range(&self) -> (String, String) {
-        // The character behind the point.
-        (self.0.clone(), format!("{}/", self.0))
+    /// One action; or from where to where, in the order of bytes: `user` itself and all that follows
+    /// a point. What comes in between (`user-…`) no action is called.
+    fn range(&self) -> (String, Option<String>) {
+        let is_one = Action::ALL.iter().any(|action| action.as_str() == self.0);
+        // A slash is the character behind the point.
+        (self.0.clone(), (!is_one).then(|| format!("{}/", self.0)))
     }
 }
 

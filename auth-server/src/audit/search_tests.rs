@@ -4,7 +4,7 @@ use database::{Database, Tx, sql, test_on_both};
 use futures_util::TryStreamExt as _;
 
 use super::*;
-use crate::audit::{Action, Actor, Event, Origin, Subject, retention};
+use crate::audit::{Actor, Event, Origin, Subject, retention};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::store::{POSTGRES, SQLITE};
@@ -248,7 +248,7 @@ test_on_both! {
                 ..all()
             }),
             ("an action lately", AuditFilter {
-                since: Some(start + Duration::from_secs(90_000)),
+                since: Some(start + Duration::from_hours(25)),
                 ..action("login")
             }),
         ] {
@@ -261,8 +261,9 @@ test_on_both! {
                 }
                 times.sort();
                 println!("{name} below {below:?}: {:?} to {:?}", times[0], times[6]);
-                // 20 ms of a machine that does nothing else; this one may do seven other tests.
-                assert!(times[0] < Duration::from_millis(60), "{name}: {times:?}");
+                // Under 20 ms on a machine that does nothing else, which a test cannot count on. A
+                // plan that reads every row takes longer than this in a debug build.
+                assert!(times[0] < Duration::from_millis(150), "{name}: {times:?}");
             }
         }
     }

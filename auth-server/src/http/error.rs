@@ -18,6 +18,8 @@ use crate::accounts::{
     GrantError, GroupError, InvalidPath, InvalidPattern, InvalidUsername, MemberError,
     NamespaceError, PasswordError, ProjectError, UserError,
 };
+use crate::token::key_ring::KeyError;
+use crate::token::rotation::RotationError;
 use crate::token::{IssueError, RefreshError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -301,6 +303,30 @@ impl From<IssueError> for ApiError {
             IssueError::Refresh(error) => error.into(),
             IssueError::Database(error) => error.into(),
             IssueError::NoKey | IssueError::Sign(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RotationError> for ApiError {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::NotFound(_) => Self::not_found(error.to_string()),
+            RotationError::Mounted
+            | RotationError::Pending { .. }
+            | RotationError::Retired { .. }
+            | RotationError::Signing { .. }
+            | RotationError::Verifying { .. }
+            | RotationError::MountedSigns { .. }
+            | RotationError::Known { .. } => Self::conflict(error.to_string()),
+            RotationError::NoPrivateKey
+            | RotationError::PrivateKeyOfMounted
+            | RotationError::NoCertificate
+            | RotationError::Unusable(_)
+            | RotationError::CertificateEnded(_) => Self::invalid(error.to_string()),
+            RotationError::Keys(KeyError::Database(error)) | RotationError::Database(error) => {
+                error.into()
+            }
+            RotationError::Keys(error) => Self::internal(&error),
         }
     }
 }

@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use database::Database;
 use service::shutdown::Shutdown;
 
+use crate::audit::{Actor, Origin, retention};
 use crate::clock::Clock;
+use crate::context::Context;
 use crate::store;
 use crate::token::{KeyRing, rotation};
 
@@ -17,12 +19,31 @@ const KEY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often expired refresh tokens are removed.
 const INTERVAL: Duration = Duration::from_hours(1);
 
+/// How often old events of the audit log are removed.
+const AUDIT_INTERVAL: Duration = Duration::from_hours(24);
+
 /// How long they are kept, so that who comes with one learns that it has expired.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
 /// Starts all of it, until the shutdown.
-pub(crate) fn spawn(database: Database, clock: Clock, keys: KeyRing, shutdown: &Shutdown) {
+pub(crate) fn spawn(
+    database: Database,
+    clock: Clock,
+    keys: KeyRing,
+    audit_retention: Duration,
+    shutdown: &Shutdown,
+) {
     tokio::spawn(keep_keys(keys, shutdown.clone()));
+    let context = Context {
+        database: database.clone(),
+        clock: clock.clone(),
+        origin: Origin::local(Actor::system()),
+    };
+    tokio::spawn(purge_audit_events(
+        context,
+        audit_retention,
+        shutdown.clone(),
+    ));
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         loop {
@@ -61,6 +82,31 @@ async fn keep_keys(keys: KeyRing, shutdown: Shutdown) {
                 );
             }
             Err(_) => {}
+        }
+    }
+}
+
+/// Ends the events of the audit log whose time is over, once a day.
+async fn purge_audit_events(context: Context, retention: Duration, shutdown: Shutdown) {
+    loop {
+        let pause = match retention::purge(&context, retention).await {
+            Ok(removed) => {
+                if removed > 0 {
+                    tracing::info!(removed, "removed old events from the audit log");
+                }
+                AUDIT_INTERVAL
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old events of the audit log could not be removed; trying again later"
+                );
+                INTERVAL
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.begun() => return,
         }
     }
 }

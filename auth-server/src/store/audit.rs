@@ -31,8 +31,8 @@ pub struct StoredEvent {
 /// What events must have in common; what is `None` does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct StoredFilter {
-    /// From here to before there, in the order of bytes.
-    pub action: Option<(String, String)>,
+    /// This one, or from here to before there in the order of bytes.
+    pub action: Option<(String, Option<String>)>,
     pub actor: Option<String>,
     pub subject: Option<String>,
     pub outcome: Option<&'static str>,
@@ -54,7 +54,7 @@ macro_rules! filtered {
             $($fetch)+,
             AssertSqlSafe($statement),
             action.map(|(from, _)| from.as_str()),
-            action.map(|(_, to)| to.as_str()),
+            action.and_then(|(_, to)| to.as_deref()),
             filter.actor.as_deref(),
             filter.subject.as_deref(),
             filter.outcome,
@@ -73,11 +73,12 @@ fn conditions(filter: &StoredFilter) -> String {
         if is_given { condition } else { absent }
     };
     [
-        either(
-            filter.action.is_some(),
-            "action >= $1 AND action < $2",
-            "$1 IS NULL AND $2 IS NULL",
-        ),
+        match filter.action {
+            Some((_, Some(_))) => "action >= $1 AND action < $2",
+            // An index by action and number then has them in the order that is wanted.
+            Some((_, None)) => "action = $1 AND $2 IS NULL",
+            None => "$1 IS NULL AND $2 IS NULL",
+        },
         either(filter.actor.is_some(), "actor_name = $3", "$3 IS NULL"),
         either(filter.subject.is_some(), "subject_name = $4", "$4 IS NULL"),
         either(filter.outcome.is_some(), "outcome = $5", "$5 IS NULL"),
@@ -88,7 +89,8 @@ fn conditions(filter: &StoredFilter) -> String {
     .join(" AND ")
 }
 
-/// The newest events below a number, the newest first.
+/// The newest events below a number, the newest first. Numbers first and rows second: where many
+/// have to be sorted, it is numbers alone, from an index.
 pub async fn newest(
     tx: &mut Tx,
     filter: &StoredFilter,
@@ -97,8 +99,10 @@ pub async fn newest(
 ) -> Result<Vec<StoredEvent>, Error> {
     let conditions = conditions(filter);
     let statement = format!(
-        "SELECT {COLUMNS} FROM audit_events WHERE {conditions} AND number < $9
-         ORDER BY number DESC LIMIT $10"
+        "SELECT {COLUMNS} FROM audit_events WHERE number IN
+             (SELECT number FROM audit_events WHERE {conditions} AND number < $9
+              ORDER BY number DESC LIMIT $10)
+         ORDER BY number DESC"
     );
     filtered!(tx, filter, statement, [fetch_all StoredEvent], below, limit)
 }
@@ -112,8 +116,10 @@ pub async fn oldest(
 ) -> Result<Vec<StoredEvent>, Error> {
     let conditions = conditions(filter);
     let statement = format!(
-        "SELECT {COLUMNS} FROM audit_events WHERE {conditions} AND number > $9
-         ORDER BY number LIMIT $10"
+        "SELECT {COLUMNS} FROM audit_events WHERE number IN
+             (SELECT number FROM audit_events WHERE {conditions} AND number > $9
+              ORDER BY number LIMIT $10)
+         ORDER BY number"
     );
     filtered!(tx, filter, statement, [fetch_all StoredEvent], above, limit)
 }

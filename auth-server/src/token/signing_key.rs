@@ -16,6 +16,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use registry_token::{Certificate, ShownText};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::signing_keys::StoredKey;
 
@@ -26,8 +27,8 @@ pub const VERIFYING_MARGIN: TimeDelta = TimeDelta::seconds(120);
 /// A server that goes on signing with an old key says so this often. Less than the margin.
 pub const LAST_SIGNED_PRECISION: TimeDelta = TimeDelta::seconds(20);
 
-/// See the [module](self).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+/// What a key is good for
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
     Published,
@@ -48,8 +49,9 @@ impl KeyState {
     }
 }
 
-/// A signing key as people and programs see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A signing key
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SigningKey)]
 pub struct SigningKeyInfo {
     /// The `kid` of its tokens, in libtrust's form.
     pub id: String,

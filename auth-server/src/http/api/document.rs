@@ -14,7 +14,7 @@ use utoipa::openapi::{ObjectBuilder, Required};
 use utoipa::{IntoParams, OpenApi};
 
 use super::listing::List;
-use super::{grants, groups, me, members, projects, system, users};
+use super::{audit, grants, groups, keys, me, members, projects, system, users};
 use crate::accounts::PageRequest;
 use crate::http::error::ApiError;
 use crate::http::routes::{ENDPOINTS, Requires};
@@ -31,6 +31,13 @@ use crate::http::routes::{ENDPOINTS, Requires};
     paths(
         me::show,
         system::show,
+        audit::list,
+        audit::export,
+        keys::list,
+        keys::rotate,
+        keys::import,
+        keys::show,
+        keys::retire,
         users::list,
         users::create,
         users::show,

@@ -193,7 +193,7 @@ impl Wanted {
 
 impl Parameters {
     /// The same query with one parameter set to another value.
-    fn with(&self, name: &str, value: &str) -> String {
+    pub(super) fn with(&self, name: &str, value: &str) -> String {
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         self.iter()
             .filter(|(other, _)| *other != name)

@@ -3,10 +3,12 @@
 //! - [`document`]: what there is, as OpenAPI, gathered from the handlers.
 //! - [`listing`], [`conditional`], [`merge`]: lists, conditional requests, changes.
 
+pub mod audit;
 mod conditional;
 pub mod document;
 pub mod grants;
 pub mod groups;
+pub mod keys;
 mod listing;
 pub mod me;
 pub mod members;

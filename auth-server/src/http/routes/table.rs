@@ -33,6 +33,39 @@ pub static ENDPOINTS: &[Endpoint] = &[
     read("/api/v1/system", GET, Administrator, || {
         web::to(api::system::show)
     }),
+    read("/api/v1/audit", GET, Administrator, || {
+        web::to(api::audit::list)
+    }),
+    read("/api/v1/audit/export", GET_ALONE, Administrator, || {
+        web::to(api::audit::export)
+    }),
+    read("/api/v1/keys", GET, Administrator, || {
+        web::to(api::keys::list)
+    }),
+    change(
+        "/api/v1/keys",
+        POST,
+        Administrator,
+        Action::KeyGenerate,
+        || web::to(api::keys::rotate),
+    ),
+    change(
+        "/api/v1/keys/import",
+        POST,
+        Administrator,
+        Action::KeyImport,
+        || web::to(api::keys::import),
+    ),
+    read("/api/v1/keys/{key}", GET, Administrator, || {
+        web::to(api::keys::show)
+    }),
+    change(
+        "/api/v1/keys/{key}",
+        DELETE,
+        Administrator,
+        Action::KeyRetire,
+        || web::to(api::keys::retire),
+    ),
     read("/api/v1/users", GET, Administrator, || {
         web::to(api::users::list)
     }),

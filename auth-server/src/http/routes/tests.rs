@@ -9,6 +9,7 @@ use crate::http::test_app::{Answer, PASSWORD, TestApp};
 /// group `team`, in which the project `team/app` lies, each role has a member that is called by it.
 struct World {
     grant: String,
+    key: String,
 }
 
 impl World {
@@ -37,7 +38,9 @@ impl World {
         }
         let grant = json!({"user": "alice", "actions": ["pull"]});
         let grant = post("/api/v1/projects/team%2Fapp/grants", grant).await;
+        let key = app.application.state.issuer.keys.current().unwrap();
         Self {
+            key: key.thumbprint(),
             grant: grant.expect(201).json()["id"].as_str().unwrap().to_owned(),
         }
     }
@@ -48,6 +51,7 @@ impl World {
             .replace("{username}", "alice")
             .replace("{group}", "team")
             .replace("{project}", "team%2Fapp")
+            .replace("{key}", &self.key)
             .replace("{grant}", &self.grant)
             .replace("{version}", &crate::web::explorer::VERSION)
             .replace("{file}", "explorer.js");
