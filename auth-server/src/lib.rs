@@ -26,7 +26,7 @@ mod web;
 
 use actix_web::web::{Data, ServiceConfig};
 use database::Database;
-use registry_token::{Access, Audience, Claims};
+use registry_token::{Access, Audience, Claims, Denials};
 use secrecy::SecretString;
 use service::health::Check;
 use service::shutdown::Shutdown;
@@ -191,6 +191,7 @@ fn check_signing_key(issuer: &Issuer) -> Result<(), String> {
         id: None,
         access: Access::none(),
         auth_type: None,
+        denials: Denials::default(),
     };
     key.sign(&claims)
         .map(drop)

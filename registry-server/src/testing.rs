@@ -12,8 +12,8 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use database::testing::TestDatabase;
 use registry_token::{
-    Access, AccessEntry, Actions, Claims, RepositoryName, Resource, SigningAlgorithm, SigningKey,
-    TrustedKeys, Verifier, VerifierSettings,
+    Access, AccessEntry, Actions, Claims, Denials, RepositoryName, Resource, SigningAlgorithm,
+    SigningKey, TrustedKeys, Verifier, VerifierSettings,
 };
 use serde_json::{Value, json};
 use service::client_address::PathPrefix;
@@ -134,7 +134,19 @@ impl TestRegistry {
         self.signed(Some("alice"), Access::from(vec![entry]))
     }
 
+    /// A token of alice's that says why it does not allow more.
+    pub fn token_with(&self, access: &[(&str, Actions)], denials: Denials) -> String {
+        let entries = access
+            .iter()
+            .map(|(name, actions)| AccessEntry::new(repository(name), *actions));
+        self.signed_with(Some("alice"), entries.collect(), denials)
+    }
+
     fn signed(&self, subject: Option<&str>, access: Access) -> String {
+        self.signed_with(subject, access, Denials::default())
+    }
+
+    fn signed_with(&self, subject: Option<&str>, access: Access, denials: Denials) -> String {
         let now = self.clock.now();
         let claims = Claims {
             issuer: ISSUER.to_owned(),
@@ -146,6 +158,7 @@ impl TestRegistry {
             id: None,
             access,
             auth_type: None,
+            denials,
         };
         self.key.sign(&claims).unwrap()
     }

@@ -76,7 +76,7 @@ database::test_on_both! {
         assert_eq!(found, Some(changed));
         assert_eq!(members(&world, "team", false).await, ["alice:owner team"]);
         assert_eq!(
-            world.audited().await[1..],
+            world.audited().await[2..],
             ["member.set team:alice", "member.set team:alice"],
             "what is so already is no change"
         );

@@ -103,7 +103,7 @@ pub(super) async fn claim_for_group(
 
 /// Sees to it that the caller may create a project here, and that what it lies in stays until the
 /// end of the transaction.
-pub(super) async fn claim_for_project(
+pub(crate) async fn claim_for_project(
     tx: &mut Tx,
     now: DateTime<Utc>,
     caller: Caller<'_>,

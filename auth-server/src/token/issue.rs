@@ -12,10 +12,12 @@ use secrecy::SecretString;
 
 use super::key_ring::KeyRing;
 use super::refresh::{self, RefreshError, RefreshToken};
-use crate::access::{Snapshot, Subject};
+use crate::access::{self, Authorization, Subject};
 use crate::accounts::login::{self, LoginError};
 use crate::accounts::{Passwords, User};
+use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
+use crate::context::Context;
 
 /// A token is valid this long before it was made, for a registry whose clock is behind.
 const NOT_BEFORE: TimeDelta = TimeDelta::seconds(5);
@@ -114,15 +116,20 @@ impl Issuer {
             });
         }
         let recognised = self.recognise(&request).await?;
+        let context = Context {
+            database: self.database.clone(),
+            clock: self.clock.clone(),
+            origin: Origin::local(Actor::anonymous("")),
+        };
         let now = self.clock.now();
-        let snapshot =
-            Snapshot::load(&self.database, now, recognised.subject, &request.scopes).await?;
-        let access = snapshot.grant(&request.scopes);
+        let subject = recognised.subject;
+        let Authorization { access, denials } =
+            access::authorize(&context, &subject, &request.scopes).await?;
         let key = self.keys.current().ok_or(IssueError::NoKey)?;
         let issued_at = now.trunc_subsecs(0);
         let claims = Claims {
             issuer: self.settings.issuer.clone(),
-            subject: snapshot.subject.name().map(str::to_owned),
+            subject: subject.name().map(str::to_owned),
             audience: request.service.into(),
             expires_at: issued_at + self.settings.lifetime,
             not_before: Some(issued_at - NOT_BEFORE),
@@ -130,6 +137,7 @@ impl Issuer {
             id: Some(self.clock.uuid().to_string()),
             access,
             auth_type: recognised.by.map(str::to_owned),
+            denials,
         };
         Ok(IssuedToken {
             token: key.sign(&claims)?.into(),

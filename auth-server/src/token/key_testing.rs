@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use database::{Database, sql};
 use registry_token::{
-    Access, Claims, SigningAlgorithm, SigningKey, TrustedKeys, Verifier, VerifierSettings,
+    Access, Claims, Denials, SigningAlgorithm, SigningKey, TrustedKeys, Verifier, VerifierSettings,
 };
 use secrecy::ExposeSecret as _;
 
@@ -137,6 +137,7 @@ impl Servers {
             id: None,
             access: Access::none(),
             auth_type: None,
+            denials: Denials::default(),
         };
         ring.current().unwrap().sign(&claims).unwrap()
     }

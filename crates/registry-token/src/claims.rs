@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::Access;
+use crate::{Access, Denials};
 
 /// What a token says, under its wire names.
 ///
@@ -47,6 +47,9 @@ pub struct Claims {
     /// `auth_type`: how the account signed in, in GitLab's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_type: Option<String>,
+    /// `denials`: why what was asked for is not in `access`. Words for people, no rights.
+    #[serde(default, skip_serializing_if = "Denials::is_empty")]
+    pub denials: Denials,
 }
 
 /// The services a token is for: RFC 7519 allows one or a list.
@@ -221,6 +224,32 @@ mod tests {
     }
 
     #[test]
+    fn sentences_that_cannot_be_read_do_no_harm() {
+        for denials in [
+            json!(null),
+            json!({"a": 1}),
+            json!([1]),
+            json!([{"name": "A/", "message": 1}]),
+        ] {
+            let json = json!({"exp": 5, "denials": denials});
+            assert!(
+                serde_json::from_value::<Claims>(json)
+                    .unwrap()
+                    .denials
+                    .is_empty()
+            );
+        }
+        let json = json!({"exp": 5, "denials": [{"name": "a", "message": "no"}]});
+        let claims: Claims = serde_json::from_value(json).unwrap();
+        let name: RepositoryName = "a".parse().unwrap();
+        assert_eq!(claims.denials.of(&name), Some("no"));
+        assert!(
+            !claims.access.allows(&name, Action::Pull),
+            "words are no rights"
+        );
+    }
+
+    #[test]
     fn null_is_as_good_as_absent() {
         let json =
             json!({"exp": 5, "nbf": null, "iat": null, "sub": null, "aud": null, "access": null});
@@ -287,6 +316,7 @@ mod tests {
                 id: None,
                 access: Access::none(),
                 auth_type: None,
+                denials: Denials::default(),
             };
             let json = serde_json::to_string(&claims).unwrap();
             prop_assert_eq!(serde_json::from_str::<Claims>(&json).unwrap(), claims);

@@ -22,6 +22,7 @@ mod action;
 mod algorithm;
 mod certificate;
 mod claims;
+mod denials;
 mod jwk;
 mod key_id;
 mod key_origin;
@@ -42,6 +43,7 @@ pub use action::{Action, Actions, UnknownAction};
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use certificate::{BundleError, Certificate, CertificateError};
 pub use claims::{Audience, Claims};
+pub use denials::{Denials, MAX_DENIAL_LENGTH, MAX_DENIALS};
 pub use jwk::{Jwk, JwkSet, JwksError};
 pub use key_id::KeyIdForm;
 pub use key_source::{

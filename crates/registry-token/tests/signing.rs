@@ -14,8 +14,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet as OtherJwkSet};
 use registry_token::{
-    Access, AccessEntry, Action, Algorithm, Claims, JwkSet, KeyIdForm, RepositoryName, RsaKeySize,
-    SigningAlgorithm, SigningKey, SigningKeyError, TrustedKeys,
+    Access, AccessEntry, Action, Algorithm, Claims, Denials, JwkSet, KeyIdForm, RepositoryName,
+    RsaKeySize, SigningAlgorithm, SigningKey, SigningKeyError, TrustedKeys,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -44,6 +44,7 @@ fn our_claims() -> Claims {
         id: Some("0199".into()),
         access: Access::from(vec![AccessEntry::new(repository, Action::Pull)]),
         auth_type: None,
+        denials: Denials::default(),
     }
 }
 

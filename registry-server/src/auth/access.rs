@@ -41,6 +41,10 @@ pub trait Permission: sealed::Sealed {
     /// The scopes a token needs for it, as they stand in a challenge.
     #[doc(hidden)]
     fn scopes(resource: &Self::Resource) -> Vec<String>;
+
+    /// What the token says about its not allowing that. Words, which decide nothing.
+    #[doc(hidden)]
+    fn denial<'c>(claims: &'c Claims, resource: &Self::Resource) -> Option<&'c str>;
 }
 
 /// Reading a repository.
@@ -78,6 +82,10 @@ impl Permission for Pull {
     fn scopes(repository: &RepositoryName) -> Vec<String> {
         vec![format!("repository:{repository}:pull")]
     }
+
+    fn denial<'c>(claims: &'c Claims, repository: &RepositoryName) -> Option<&'c str> {
+        claims.denials.of(repository)
+    }
 }
 
 impl Permission for Push {
@@ -91,6 +99,10 @@ impl Permission for Push {
     fn scopes(repository: &RepositoryName) -> Vec<String> {
         vec![format!("repository:{repository}:pull,push")]
     }
+
+    fn denial<'c>(claims: &'c Claims, repository: &RepositoryName) -> Option<&'c str> {
+        claims.denials.of(repository)
+    }
 }
 
 impl Permission for Delete {
@@ -103,6 +115,10 @@ impl Permission for Delete {
     fn scopes(repository: &RepositoryName) -> Vec<String> {
         vec![format!("repository:{repository}:delete")]
     }
+
+    fn denial<'c>(claims: &'c Claims, repository: &RepositoryName) -> Option<&'c str> {
+        claims.denials.of(repository)
+    }
 }
 
 impl Permission for Catalog {
@@ -114,6 +130,10 @@ impl Permission for Catalog {
 
     fn scopes((): &()) -> Vec<String> {
         vec!["registry:catalog:*".to_owned()]
+    }
+
+    fn denial<'c>(_: &'c Claims, (): &()) -> Option<&'c str> {
+        None
     }
 }
 
@@ -150,21 +170,16 @@ impl Caller {
         &self,
         resource: P::Resource,
     ) -> Result<Authorized<P>, Refusal> {
-        let granted = match &self.claims {
-            None => true,
-            Some(claims) => P::granted(claims, &resource),
-        };
-        if granted {
-            Ok(Authorized {
+        match &self.claims {
+            Some(claims) if !P::granted(claims, &resource) => {
+                let refusal = Refusal::new(Reason::InsufficientScope, P::scopes(&resource));
+                Err(refusal.explained(P::denial(claims, &resource)))
+            }
+            None | Some(_) => Ok(Authorized {
                 resource,
                 caller: self.clone(),
                 permission: PhantomData,
-            })
-        } else {
-            Err(Refusal::new(
-                Reason::InsufficientScope,
-                P::scopes(&resource),
-            ))
+            }),
         }
     }
 }

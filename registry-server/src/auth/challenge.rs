@@ -8,10 +8,12 @@ use registry_token::VerifyError;
 /// A request that its token does not allow. The answer is always 401, never 403 or 404: a client
 /// may try again with another token, and learns nothing about what exists.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
+#[error("{}", self.sentence())]
 pub struct Refusal {
     pub reason: Reason,
     scopes: Vec<String>,
+    /// What the issuer of the token has to say about it.
+    denial: Option<String>,
 }
 
 /// Its sentences may be shown to clients.
@@ -28,7 +30,31 @@ pub enum Reason {
 impl Refusal {
     #[must_use]
     pub fn new(reason: Reason, scopes: Vec<String>) -> Self {
-        Self { reason, scopes }
+        Self {
+            reason,
+            scopes,
+            denial: None,
+        }
+    }
+
+    /// Lets the issuer of the token explain, if it does.
+    #[must_use]
+    pub fn explained(mut self, denial: Option<&str>) -> Self {
+        self.denial = denial.map(str::to_owned);
+        self
+    }
+
+    /// What the issuer of the token has to say.
+    #[must_use]
+    pub fn denial(&self) -> Option<&str> {
+        self.denial.as_deref()
+    }
+
+    fn sentence(&self) -> String {
+        match &self.denial {
+            Some(denial) => denial.clone(),
+            None => self.reason.to_string(),
+        }
     }
 
     /// Asks for these scopes as well: a client that got them one after the other would lose the
@@ -63,6 +89,10 @@ impl Refusal {
             Reason::NoToken => {}
             Reason::InvalidToken(_) => header.push_str(",error=\"invalid_token\""),
             Reason::InsufficientScope => header.push_str(",error=\"insufficient_scope\""),
+        }
+        // docker shows this in place of its own, shorter words.
+        if let Some(denial) = &self.denial {
+            let _ = write!(header, ",error_description=\"{}\"", quotable(denial));
         }
         header
     }
@@ -114,6 +144,24 @@ mod tests {
             .ends_with(
                 r#",scope="repository:a:pull,push repository:b:pull",error="insufficient_scope""#
             )
+        );
+    }
+
+    #[test]
+    fn the_issuer_may_explain() {
+        let refusal = Refusal::new(
+            Reason::InsufficientScope,
+            vec!["repository:a:push".to_owned()],
+        );
+        assert_eq!(refusal.to_string(), "the token does not allow this");
+        let refusal = refusal.explained(Some("ask, \"b\""));
+        assert_eq!(refusal.to_string(), "ask, \"b\"");
+        let header = refusal.challenge("https://auth.example/token", "registry.example");
+        assert!(
+            header.ends_with(
+                r#",scope="repository:a:push",error="insufficient_scope",error_description="ask, b""#
+            ),
+            "{header}"
         );
     }
 

@@ -81,7 +81,9 @@ impl Gatekeeper {
         match self.caller(token, now) {
             Ok(caller) => match (caller.authorize(target), caller.authorize(source)) {
                 (Ok(push), Ok(pull)) => Ok((push, pull)),
-                _ => Err(refuse(Reason::InsufficientScope)),
+                (Err(refusal), _) | (_, Err(refusal)) => {
+                    Err(refuse(Reason::InsufficientScope).explained(refusal.denial()))
+                }
             },
             Err(reason) => Err(refuse(reason)),
         }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actix_web::http::Method;
-use registry_token::{Action, Actions};
+use registry_token::{Action, Actions, Denials, RepositoryName};
 
 use crate::http::route::Endpoint;
 use crate::testing::{GRACE, TestRegistry};
@@ -301,4 +301,39 @@ async fn an_expired_token_does_not_learn_which_sessions_there_are() {
     let valid = registry.token(&[("a/b", Actions::PULL_PUSH)]);
     let answer = registry.call(Method::GET, &other, Some(&valid)).await;
     answer.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+}
+
+#[actix_web::test]
+async fn the_issuers_words_are_shown_and_open_nothing() {
+    let registry = TestRegistry::new().await;
+    let mut denials = Denials::default();
+    let name: RepositoryName = "a/b".parse().unwrap();
+    denials.add(name, "create the project `a`, \"then\" push");
+    let token = registry.token_with(&[("a/b", Actions::PULL)], denials);
+    let said = "create the project `a`, ?then? push";
+    for (method, path) in [
+        (Method::POST, "/v2/a/b/blobs/uploads/"),
+        (Method::DELETE, "/v2/a/b/manifests/v1"),
+        (Method::POST, "/v2/a/b/blobs/uploads/?mount=x&from=c/d"),
+    ] {
+        let answer = registry.call(method, path, Some(&token)).await;
+        assert_eq!(answer.status, 401);
+        assert!(
+            answer.header("www-authenticate").ends_with(&format!(
+                ",error=\"insufficient_scope\",error_description=\"{said}\""
+            )),
+            "{}",
+            answer.header("www-authenticate")
+        );
+        assert_eq!(answer.json()["errors"][0]["message"], said);
+    }
+    // About another repository nothing was said.
+    let answer = registry
+        .call(Method::POST, "/v2/c/d/blobs/uploads/", Some(&token))
+        .await;
+    assert!(
+        answer
+            .header("www-authenticate")
+            .ends_with(",error=\"insufficient_scope\"")
+    );
 }
