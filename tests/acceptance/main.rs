@@ -17,6 +17,7 @@ mod clients;
 mod command_line;
 mod configuration;
 mod crash;
+mod credentials;
 mod disk;
 mod documents;
 mod manifests;
