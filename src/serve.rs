@@ -40,6 +40,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let application = auth_server::Application::build(settings, clock).await?;
     show_generated_password(&application)?;
     let health = host.watch(application.health());
+    application.register_metrics(&host.metrics);
     application.spawn_jobs(&host.shutdown);
 
     let (routes, probes) = (application.configure(), health.routes());

@@ -35,6 +35,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     registry.register_metrics(&host.metrics);
     let checks = auth.health().into_iter().chain(registry.health()).collect();
     let health = host.watch(checks);
+    auth.register_metrics(&host.metrics);
     auth.spawn_jobs(&host.shutdown);
     registry.spawn_jobs(&host.shutdown);
 

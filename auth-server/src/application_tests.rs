@@ -7,7 +7,6 @@ use secrecy::ExposeSecret as _;
 use service::health::Health;
 
 use super::*;
-use crate::accounts::login;
 use crate::config::MountedKey;
 use crate::testing;
 
@@ -27,15 +26,15 @@ fn kid(application: &Application) -> String {
 
 async fn admin_can_log_in(application: &Application, password: &SecretString) -> bool {
     let state = &application.state;
-    login::with_password(
-        &state.database,
-        &state.clock,
-        &state.passwords,
-        "admin",
-        password.clone(),
-    )
-    .await
-    .is_ok()
+    state
+        .logins
+        .with_password(
+            &testing::context(&state.database),
+            "admin",
+            password.clone(),
+        )
+        .await
+        .is_ok()
 }
 
 #[tokio::test]

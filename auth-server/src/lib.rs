@@ -29,9 +29,11 @@ use database::Database;
 use registry_token::{Access, Audience, Claims, Denials};
 use secrecy::SecretString;
 use service::health::Check;
+use service::metrics::Metrics;
 use service::shutdown::Shutdown;
 
 use crate::accounts::bootstrap;
+use crate::accounts::login::Logins;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::state::State;
@@ -99,13 +101,17 @@ impl Application {
             }
             key_start::start(ring, database.clone(), clock.clone()).await?
         };
+        let logins = Logins::new(passwords.clone(), settings.login.policy(), &clock);
         let state = State {
+            session_policy: settings.session.policy(),
+            token_policy: settings.accesstoken.policy(),
+            logins: logins.clone(),
             password_policy: settings.password.policy(),
             audit_retention: settings.audit.retention.get(),
             issuer: Issuer {
                 database: database.clone(),
                 clock: clock.clone(),
-                passwords: passwords.clone(),
+                logins,
                 keys,
                 settings: settings.token_settings(),
             },
@@ -153,6 +159,11 @@ impl Application {
         ]
     }
 
+    /// Adds what this server counts to the metrics of the process.
+    pub fn register_metrics(&self, metrics: &Metrics) {
+        self.state.logins.register(metrics);
+    }
+
     /// Starts what goes on in the background, until the shutdown.
     pub fn spawn_jobs(&self, shutdown: &Shutdown) {
         jobs::spawn(
@@ -160,6 +171,7 @@ impl Application {
             self.state.clock.clone(),
             self.state.issuer.keys.clone(),
             self.state.audit_retention,
+            self.state.session_policy,
             shutdown,
         );
     }

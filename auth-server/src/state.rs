@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use database::Database;
 
-use crate::accounts::{PasswordPolicy, Passwords};
+use crate::accounts::login::Logins;
+use crate::accounts::session::SessionPolicy;
+use crate::accounts::{PasswordPolicy, Passwords, TokenPolicy};
 use crate::clock::Clock;
 use crate::operator::Operator;
 use crate::token::Issuer;
@@ -17,6 +19,9 @@ pub(crate) struct State {
     pub passwords: Passwords,
     pub password_policy: PasswordPolicy,
     pub audit_retention: Duration,
+    pub logins: Logins,
+    pub session_policy: SessionPolicy,
+    pub token_policy: TokenPolicy,
     pub issuer: Issuer,
     /// Set in a command that serves the API to itself.
     pub operator: Option<Operator>,

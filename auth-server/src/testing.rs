@@ -1,13 +1,17 @@
 //! What the tests share.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use database::Database;
 use registry_token::RepositoryName;
 
 use crate::accounts::group::{self, NewGroup};
+use crate::accounts::login::Logins;
 use crate::accounts::membership::{self, NewMembership};
 use crate::accounts::password::{HashCost, PasswordHash};
 use crate::accounts::project::{self, NewProject};
+use crate::accounts::throttle::ThrottlePolicy;
 use crate::accounts::user::{self, NewUser, UserChange};
 use crate::accounts::{
     Caller, Group, NewPassword, PasswordPolicy, Passwords, Project, Role, User, Username,
@@ -40,6 +44,18 @@ pub fn context(database: &Database) -> Context {
 
 pub fn passwords() -> Passwords {
     Passwords::new(CHEAP, 2, 16, &clock()).unwrap()
+}
+
+/// So few failures that tests of other things do not come near them.
+pub const THROTTLE: ThrottlePolicy = ThrottlePolicy {
+    threshold: 5,
+    address_threshold: 20,
+    base_delay: Duration::from_secs(1),
+    max_delay: Duration::from_mins(15),
+};
+
+pub fn logins() -> Logins {
+    Logins::new(passwords(), THROTTLE, &clock())
 }
 
 pub fn name(text: &str) -> Username {

@@ -1,9 +1,8 @@
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::accounts::login;
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, context_at, new_user, passwords};
+use crate::testing::{clock, context, context_at, logins, new_user, passwords};
 
 const POLICY: PasswordPolicy = PasswordPolicy { minimum_length: 12 };
 
@@ -27,8 +26,7 @@ database::test_on_both! {
 
     async fn the_first_start_makes_an_administrator_and_the_second_nothing(database: Database) {
         let generated = ensure(&database, None).await.unwrap().unwrap();
-        let login = login::with_password(
-            &database, &clock(), &passwords(), "admin", generated.clone(),
+        let login = logins().with_password(&context(&database), "admin", generated.clone(),
         )
         .await
         .unwrap();
@@ -37,13 +35,12 @@ database::test_on_both! {
 
         assert!(ensure(&database, None).await.unwrap().is_none());
         assert!(ensure(&database, Some("another password")).await.unwrap().is_none());
-        login::with_password(&database, &clock(), &passwords(), "admin", generated).await.unwrap();
+        logins().with_password(&context(&database), "admin", generated).await.unwrap();
     }
 
     async fn a_configured_password_is_used_and_not_shown(database: Database) {
         assert!(ensure(&database, Some("chosen password")).await.unwrap().is_none());
-        login::with_password(
-            &database, &clock(), &passwords(), "admin", "chosen password".into(),
+        logins().with_password(&context(&database), "admin", "chosen password".into(),
         )
         .await
         .unwrap();
@@ -68,8 +65,7 @@ database::test_on_both! {
         let shown: Vec<SecretString> =
             [one, two].into_iter().filter_map(Result::unwrap).collect();
         assert_eq!(shown.len(), 1);
-        login::with_password(
-            &database, &clock(), &passwords(), "admin", shown[0].clone(),
+        logins().with_password(&context(&database), "admin", shown[0].clone(),
         )
         .await
         .unwrap();

@@ -1,5 +1,8 @@
 //! Passwords: what is accepted as a new one, and hashing and verifying with argon2id.
 //!
+//! Hashes that were made otherwise (with other parameters, or by bcrypt in a file that was
+//! imported) verify too, and are made anew while the password is at hand.
+//!
 //! A verified password is not remembered. A cache would spare a client that repeats its password
 //! with every token request some twenty milliseconds, at the price of keeping something in memory
 //! that stands for the password and of a time in which a changed password still opens. Clients
@@ -7,6 +10,7 @@
 //! are random and need no slow hash.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use argon2::password_hash::phc;
@@ -15,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
 use super::Username;
+use super::secret::TokenPrefix;
 use crate::clock::Clock;
 
 /// No password is longer, in bytes: hashing must not be fed with megabytes.
@@ -22,6 +27,13 @@ pub const MAX_LENGTH: usize = 1_024;
 
 /// When to come back if too many are waiting: a full queue drains in about this time.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Fewer guesses than this find a password that is refused, by the estimate of zxcvbn: what a
+/// single machine tries in days even if a hash takes it as long as it takes us.
+const FEWEST_GUESSES: u64 = 100_000_000;
+
+/// Wrong passwords are told to be wrong after the same time, up to this one.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(1);
 
 /// What a password chosen by a human must be.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +53,13 @@ pub enum WeakPassword {
     ControlCharacter,
     #[error("a password must not be the username")]
     Username,
+    #[error("a password must not begin like a token")]
+    Token,
+    #[error(
+        "this password is among the first that an attacker would try: take several words that \
+         have nothing to do with each other, or let a password manager make one up"
+    )]
+    Common,
 }
 
 /// A password that satisfies the policy, ready to be hashed.
@@ -68,6 +87,13 @@ impl NewPassword {
         if text.eq_ignore_ascii_case(username.as_str()) {
             return Err(WeakPassword::Username);
         }
+        // It would be looked for among the tokens.
+        if TokenPrefix::ALL.iter().any(|prefix| prefix.begins(text)) {
+            return Err(WeakPassword::Token);
+        }
+        if zxcvbn::zxcvbn(text, &[username.as_str()]).guesses() < FEWEST_GUESSES {
+            return Err(WeakPassword::Common);
+        }
         Ok(Self(password))
     }
 
@@ -84,8 +110,8 @@ impl NewPassword {
     }
 }
 
-/// A stored password: a PHC string, `$argon2id$v=19$m=…`. `Debug` hides it.
-#[derive(Clone, sqlx::Type)]
+/// A stored password: a PHC string, `$argon2id$v=19$m=…`, or bcrypt's form. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct PasswordHash(String);
 
@@ -93,6 +119,29 @@ impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("PasswordHash")
     }
+}
+
+impl PasswordHash {
+    /// A hash by bcrypt as `htpasswd -B` writes it: `$2y$05$…`.
+    #[must_use]
+    pub fn bcrypt(hash: &bcrypt::HashParts) -> Self {
+        Self(hash.format_for_version(bcrypt::Version::TwoY))
+    }
+
+    fn is_bcrypt(&self) -> bool {
+        ["$2a$", "$2b$", "$2y$"]
+            .iter()
+            .any(|prefix| self.0.starts_with(prefix))
+    }
+}
+
+/// Whether a password is the stored one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Wrong,
+    Right,
+    /// It is, and this is what should be stored from now on.
+    Outdated(PasswordHash),
 }
 
 /// How much work one hash is. <https://www.rfc-editor.org/rfc/rfc9106>
@@ -123,7 +172,9 @@ pub enum PasswordError {
     Busy { retry_after: Duration },
     /// A stored hash that is none, a failed allocation.
     #[error("argon2 failed: {0}")]
-    Hash(#[source] argon2::password_hash::Error),
+    Hash(#[from] argon2::password_hash::Error),
+    #[error("bcrypt failed: {0}")]
+    Bcrypt(#[from] bcrypt::BcryptError),
     #[error("the thread that hashed a password died")]
     Thread(#[source] tokio::task::JoinError),
 }
@@ -142,6 +193,10 @@ struct Inner {
     /// Verified against where there is no password, so that an unknown user costs what a known
     /// one does.
     decoy: PasswordHash,
+    /// The processor time of the costliest refusal so far, in microseconds. Hashes of several
+    /// costs are stored side by side; how long a refusal takes should not tell which one it was,
+    /// or that there was none.
+    refusal: AtomicU64,
 }
 
 impl Passwords {
@@ -159,6 +214,7 @@ impl Passwords {
             running: Arc::new(Semaphore::new(concurrency)),
             admitted: Arc::new(Semaphore::new(concurrency + queue)),
             decoy,
+            refusal: AtomicU64::new(0),
         })))
     }
 
@@ -168,41 +224,49 @@ impl Passwords {
         password: NewPassword,
         clock: &Clock,
     ) -> Result<PasswordHash, PasswordError> {
-        let salt = clock.random::<{ phc::Salt::RECOMMENDED_LENGTH }>();
-        let hasher = self.0.hasher.clone();
-        self.run(move || {
-            hasher
-                .hash_password_with_salt(password.0.expose_secret().as_bytes(), &salt)
-                .map(|hash: phc::PasswordHash| PasswordHash(hash.to_string()))
-        })
-        .await
+        let salt = clock.random();
+        let inner = Arc::clone(&self.0);
+        self.run(move || inner.hash(&password.0, salt)).await
     }
 
-    /// Whether the password is the stored one. Costs the same when none is stored.
+    /// Whether the password is the stored one. Takes as long when none is stored.
     pub async fn verify(
         &self,
         stored: Option<&PasswordHash>,
         password: SecretString,
-    ) -> Result<bool, PasswordError> {
+        clock: &Clock,
+    ) -> Result<Verdict, PasswordError> {
         if password.expose_secret().len() > MAX_LENGTH {
-            return Ok(false);
+            return Ok(Verdict::Wrong);
         }
         let stored = stored.unwrap_or(&self.0.decoy).clone();
-        let hasher = self.0.hasher.clone();
-        self.run(move || {
-            let stored = phc::PasswordHash::new(&stored.0)?;
-            match hasher.verify_password(password.expose_secret().as_bytes(), &stored) {
-                Ok(()) => Ok(true),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
-        .await
+        let salt = clock.random();
+        let inner = Arc::clone(&self.0);
+        let (verdict, used) = self
+            .run(move || {
+                let start = processor_time();
+                let verdict = inner.verify(&stored, &password, salt)?;
+                Ok((verdict, processor_time().saturating_sub(start)))
+            })
+            .await?;
+        if verdict == Verdict::Wrong {
+            tokio::time::sleep(self.rest_of_refusal(used)).await;
+        }
+        Ok(verdict)
+    }
+
+    /// How much longer to wait until a refusal has taken as long as any.
+    fn rest_of_refusal(&self, used: Duration) -> Duration {
+        let used_micros = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
+        let before = self.0.refusal.fetch_max(used_micros, Ordering::Relaxed);
+        Duration::from_micros(before)
+            .min(LONGEST_REFUSAL)
+            .saturating_sub(used)
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let busy = PasswordError::Busy {
             retry_after: RETRY_AFTER,
@@ -221,8 +285,71 @@ impl Passwords {
         })
         .await
         .map_err(PasswordError::Thread)?
-        .map_err(PasswordError::Hash)
     }
+}
+
+type Salt = [u8; phc::Salt::RECOMMENDED_LENGTH];
+
+impl Inner {
+    fn hash(&self, password: &SecretString, salt: Salt) -> Result<PasswordHash, PasswordError> {
+        let password = password.expose_secret().as_bytes();
+        let hash: phc::PasswordHash = self.hasher.hash_password_with_salt(password, &salt)?;
+        Ok(PasswordHash(hash.to_string()))
+    }
+
+    /// With the parameters that stand in the stored hash.
+    fn verify(
+        &self,
+        stored: &PasswordHash,
+        password: &SecretString,
+        salt: Salt,
+    ) -> Result<Verdict, PasswordError> {
+        let text = password.expose_secret().as_bytes();
+        let current = if stored.is_bcrypt() {
+            // No more than 72 bytes count for bcrypt, whoever computes it. All of them do in what
+            // is stored instead.
+            if !bcrypt::verify(text, &stored.0)? {
+                return Ok(Verdict::Wrong);
+            }
+            false
+        } else {
+            let stored =
+                phc::PasswordHash::new(&stored.0).map_err(argon2::password_hash::Error::from)?;
+            match self.hasher.verify_password(text, &stored) {
+                Ok(()) => {}
+                Err(argon2::password_hash::Error::PasswordInvalid) => return Ok(Verdict::Wrong),
+                Err(error) => return Err(error.into()),
+            }
+            self.is_current(&stored)
+        };
+        if current {
+            Ok(Verdict::Right)
+        } else {
+            self.hash(password, salt).map(Verdict::Outdated)
+        }
+    }
+
+    /// Whether a hash is what [`hash`](Self::hash) makes.
+    fn is_current(&self, stored: &phc::PasswordHash) -> bool {
+        let parameters = self.hasher.params();
+        stored.algorithm == argon2::ARGON2ID_IDENT
+            && stored.version == Some(Version::V0x13.into())
+            && argon2::Params::try_from(stored).is_ok_and(|stored| {
+                (stored.m_cost(), stored.t_cost(), stored.p_cost())
+                    == (
+                        parameters.m_cost(),
+                        parameters.t_cost(),
+                        parameters.p_cost(),
+                    )
+            })
+    }
+}
+
+/// What this thread has used so far: unlike the time that has passed, no matter of how busy the
+/// machine is.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// A hash of nothing in particular: its random output is no password's.
@@ -240,150 +367,5 @@ fn decoy(parameters: &argon2::Params, clock: &Clock) -> Result<PasswordHash, arg
 }
 
 #[cfg(test)]
-mod tests {
-    use std::str::FromStr as _;
-
-    use super::*;
-
-    const CHEAP: HashCost = HashCost {
-        memory: 8,
-        iterations: 1,
-        parallelism: 1,
-    };
-    const POLICY: PasswordPolicy = PasswordPolicy { minimum_length: 12 };
-
-    fn check(password: &str) -> Result<NewPassword, WeakPassword> {
-        NewPassword::check(
-            password.into(),
-            &Username::from_str("a-long-username").unwrap(),
-            POLICY,
-        )
-    }
-
-    #[test]
-    fn weak_passwords_are_refused() {
-        assert_eq!(
-            check("elevenchars").unwrap_err(),
-            WeakPassword::TooShort(12)
-        );
-        assert_eq!(
-            check(&"x".repeat(MAX_LENGTH + 1)).unwrap_err(),
-            WeakPassword::TooLong
-        );
-        assert_eq!(
-            check("twelve\nand more").unwrap_err(),
-            WeakPassword::ControlCharacter
-        );
-        assert_eq!(
-            check("A-Long-Username").unwrap_err(),
-            WeakPassword::Username
-        );
-        assert!(check("twelve chars").is_ok());
-        // Twelve characters, not bytes.
-        assert!(check("äöüäöüäöüäöü").is_ok());
-        assert_eq!(check("äöüäöü").unwrap_err(), WeakPassword::TooShort(12));
-    }
-
-    #[tokio::test]
-    async fn a_hash_verifies_its_password_alone() {
-        let clock = Clock::system();
-        let passwords = Passwords::new(CHEAP, 1, 1, &clock).unwrap();
-        let password = "correct: horse battery";
-        let hash = passwords
-            .hash(check(password).unwrap(), &clock)
-            .await
-            .unwrap();
-        assert!(
-            hash.0.starts_with("$argon2id$v=19$m=8,t=1,p=1$"),
-            "{}",
-            hash.0
-        );
-        assert!(!format!("{hash:?}").contains("argon2id"));
-        assert!(
-            passwords
-                .verify(Some(&hash), password.into())
-                .await
-                .unwrap()
-        );
-        for wrong in ["", "correct", "correct: horse batterz"] {
-            assert!(!passwords.verify(Some(&hash), wrong.into()).await.unwrap());
-        }
-        let huge = "x".repeat(MAX_LENGTH + 1);
-        assert!(!passwords.verify(Some(&hash), huge.into()).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn nobody_knows_the_password_of_nobody() {
-        let passwords = Passwords::new(CHEAP, 1, 1, &Clock::system()).unwrap();
-        assert!(!passwords.verify(None, "".into()).await.unwrap());
-        assert!(!passwords.verify(None, "guess".into()).await.unwrap());
-        // The decoy costs what a real hash does: the same parameters stand in it.
-        assert!(
-            passwords
-                .0
-                .decoy
-                .0
-                .starts_with("$argon2id$v=19$m=8,t=1,p=1$"),
-            "{}",
-            passwords.0.decoy.0
-        );
-    }
-
-    #[tokio::test]
-    async fn a_stored_text_that_is_no_hash_is_an_error_and_not_a_match() {
-        let passwords = Passwords::new(CHEAP, 1, 1, &Clock::system()).unwrap();
-        for stored in ["", "guess", "$argon2id$"] {
-            let stored = PasswordHash(stored.to_owned());
-            let result = passwords.verify(Some(&stored), "guess".into()).await;
-            assert!(matches!(result, Err(PasswordError::Hash(_))), "{result:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_finds_the_queue_full_is_turned_away() {
-        let passwords = Passwords::new(CHEAP, 1, 1, &Clock::system()).unwrap();
-        // One runs (as far as anybody can tell), one may wait.
-        let running = passwords.0.running.clone().acquire_owned().await.unwrap();
-        let admitted = passwords.0.admitted.clone().acquire_owned().await.unwrap();
-        let waiting = tokio::spawn({
-            let passwords = passwords.clone();
-            async move { passwords.verify(None, "guess".into()).await }
-        });
-        while passwords.0.admitted.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-
-        let refused = passwords.verify(None, "guess".into()).await;
-        assert!(
-            matches!(refused, Err(PasswordError::Busy { .. })),
-            "{refused:?}"
-        );
-
-        drop((running, admitted));
-        assert!(!waiting.await.unwrap().unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_client_that_goes_away_leaves_its_place() {
-        let passwords = Passwords::new(CHEAP, 1, 1, &Clock::system()).unwrap();
-        let running = passwords.0.running.clone().acquire_owned().await.unwrap();
-        let waiting = tokio::spawn({
-            let passwords = passwords.clone();
-            async move { passwords.verify(None, "guess".into()).await }
-        });
-        while passwords.0.admitted.available_permits() > 1 {
-            tokio::task::yield_now().await;
-        }
-        waiting.abort();
-        let _ = waiting.await;
-        assert_eq!(passwords.0.admitted.available_permits(), 2);
-        drop(running);
-    }
-
-    #[test]
-    fn impossible_costs_are_refused() {
-        let cost = HashCost { memory: 1, ..CHEAP };
-        assert!(cost.check().is_err());
-        assert!(CHEAP.check().is_ok());
-    }
-}
+#[path = "password_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::password::PasswordHash;
-use super::{Page, PageRequest, Username};
+use super::{Page, PageRequest, Username, session};
 use crate::audit::{Action, Event, Subject};
 use crate::context::Context;
 use crate::store;
@@ -292,7 +292,7 @@ pub async fn update(
         Err(error) => return Err(error.into()),
     }
     if actions.contains(&Action::UserDisable) {
-        store::refresh_tokens::revoke_all(&mut tx, after.id, now).await?;
+        session::end_all(&mut tx, after.id, now).await?;
     }
     for action in actions {
         let event = Event::success(action, after.as_subject())
@@ -319,6 +319,8 @@ pub async fn delete(
             path,
         });
     }
+    // Deploy tokens belong to their projects; a job runs for who has minted its token.
+    store::tokens::revoke_jobs_of(&mut tx, user.id, context.clock.now()).await?;
     store::users::delete(&mut tx, user.id).await?;
     let event = Event::success(Action::UserDelete, user.as_subject()).before(&user);
     context.record(&mut tx, &event).await?;
@@ -335,7 +337,7 @@ pub async fn set_password(
     let mut tx = context.database.begin().await?;
     let user = lock(&mut tx, username, None).await?;
     store::users::set_password(&mut tx, user.id, password).await?;
-    store::refresh_tokens::revoke_all(&mut tx, user.id, context.clock.now()).await?;
+    session::end_all(&mut tx, user.id, context.clock.now()).await?;
     let event = Event::success(Action::UserSetPassword, user.as_subject());
     context.record(&mut tx, &event).await?;
     tx.commit().await?;

@@ -140,7 +140,7 @@ database::test_on_both! {
         for error in [
             disable(&context_at(&database, &clock), &nobody).await.unwrap_err(),
             enable(&context_at(&database, &clock), &nobody).await.unwrap_err(),
-            set_password(&context_at(&database, &clock), &nobody, &hash("any password").await)
+            set_password(&context_at(&database, &clock), &nobody, &hash("battery: staple").await)
                 .await
                 .unwrap_err(),
         ] {
@@ -183,7 +183,7 @@ database::test_on_both! {
         ] {
             assert!(matches!(error, UserError::Outdated(_)), "{error:?}");
         }
-        set_password(&context, &alice.username, &hash("any password").await).await.unwrap();
+        set_password(&context, &alice.username, &hash("battery: staple").await).await.unwrap();
         delete(&context, &alice.username, Some(3)).await.unwrap();
         assert_eq!(find(&database, &alice.username).await.unwrap(), None);
         let event = |action: &str| (action.to_owned(), "alice".to_owned());

@@ -2,6 +2,7 @@
 //!
 //! Everything has a default that works; what is refused is refused here, before anything listens.
 
+mod credentials;
 mod http;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::token::key_files::{BUNDLE_FILE, KeyFolder};
 use crate::token::key_ring::{KeyPlace, KeyRingSettings};
 use crate::token::sealed::EncryptionKey;
 
+pub use self::credentials::{AccessTokenSettings, LoginSettings, SessionSettings};
 pub use self::http::{DebugSettings, HttpSettings, PrometheusSettings, TlsSection};
 pub use self::values::{ListenAddress, Name, Names, Number, Span, UrlPath};
 
@@ -43,6 +45,9 @@ pub struct Settings {
     pub keys: KeySettings,
     pub token: TokenSection,
     pub password: PasswordSettings,
+    pub login: LoginSettings,
+    pub session: SessionSettings,
+    pub accesstoken: AccessTokenSettings,
     pub admin: AdminSettings,
     pub audit: AuditSettings,
     pub log: LogSettings,

@@ -2,16 +2,12 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
-use service::request::RequestContext;
 
 use super::error::ApiError;
-use crate::accounts::{self, User, login};
+use crate::accounts::{self, User};
 use crate::audit::{Actor, Origin};
 use crate::context::Context;
 use crate::state::State;
-
-/// The longest user agent that the audit log keeps, in characters.
-const MAX_USER_AGENT: usize = 256;
 
 /// Who is asking, proven.
 #[derive(Clone, Debug)]
@@ -54,20 +50,12 @@ impl Caller {
 
     /// What a change in the name of this caller takes.
     pub fn context(&self, request: &HttpRequest, state: &State) -> Context {
-        let told = RequestContext::of(request);
-        let user_agent = request
-            .headers()
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .map(|text| text.chars().take(MAX_USER_AGENT).collect());
         Context {
             database: state.database.clone(),
             clock: state.clock.clone(),
             origin: Origin {
                 actor: self.actor(),
-                address: told.client(),
-                user_agent,
-                request_id: Some(told.id().to_string()),
+                ..super::origin(request)
             },
         }
     }
@@ -85,13 +73,14 @@ pub async fn authenticate(
     }
     let basic = super::basic_credentials(request)?
         .ok_or_else(|| ApiError::unauthorized("log in with username and password"))?;
-    let login = login::with_password(
-        &state.database,
-        &state.clock,
-        &state.passwords,
-        &basic.username,
-        basic.password,
-    );
+    let context = Context {
+        database: state.database.clone(),
+        clock: state.clock.clone(),
+        origin: super::origin(request),
+    };
+    let login = state
+        .logins
+        .with_password(&context, &basic.username, basic.password);
     Ok(Caller::User(login.await?.user))
 }
 

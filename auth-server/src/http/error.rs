@@ -13,10 +13,11 @@ use super::basic::InvalidBasic;
 use super::parameters::InvalidParameters;
 use crate::accounts::login::LoginError;
 use crate::accounts::password::WeakPassword;
+use crate::accounts::session::SessionError;
 use crate::accounts::user::InvalidEmail;
 use crate::accounts::{
     GrantError, GroupError, InvalidPath, InvalidPattern, InvalidUsername, MemberError,
-    NamespaceError, PasswordError, ProjectError, UserError,
+    NamespaceError, PasswordError, ProjectError, TokenError, UserError,
 };
 use crate::token::key_ring::KeyError;
 use crate::token::rotation::RotationError;
@@ -56,6 +57,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The request can be read, but a value in it is refused.
     Invalid,
+    /// Not now, because of what was tried before.
+    TooManyRequests,
     /// Later perhaps.
     Unavailable,
     /// A defect of ours.
@@ -90,6 +93,7 @@ impl Code {
             Self::SizeInvalid => "SIZE_INVALID",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::Invalid => "INVALID",
+            Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
         }
@@ -187,6 +191,17 @@ impl ApiError {
         }
     }
 
+    fn too_many_requests(message: impl Into<String>, retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                message,
+            )
+        }
+    }
+
     pub fn timeout(message: impl Into<String>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, message)
     }
@@ -234,7 +249,9 @@ impl ResponseError for ApiError {
             );
         }
         if let Some(retry_after) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, retry_after.as_secs().into());
+            // Who comes back after less than it takes is refused again.
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(allow) = &self.allow {
             headers.insert(header::ALLOW, allow.clone());
@@ -265,7 +282,9 @@ impl From<PasswordError> for ApiError {
             PasswordError::Busy { retry_after } => {
                 Self::unavailable("too many logins at once, try again", retry_after)
             }
-            PasswordError::Hash(_) | PasswordError::Thread(_) => Self::internal(&error),
+            PasswordError::Hash(_) | PasswordError::Bcrypt(_) | PasswordError::Thread(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }
@@ -273,8 +292,12 @@ impl From<PasswordError> for ApiError {
 impl From<LoginError> for ApiError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::WrongCredentials | LoginError::Disabled => {
-                Self::unauthorized(error.to_string())
+            LoginError::WrongCredentials
+            | LoginError::Disabled
+            | LoginError::TokenExpired
+            | LoginError::TokenRevoked => Self::unauthorized(error.to_string()),
+            LoginError::Throttled { retry_after } => {
+                Self::too_many_requests(error.to_string(), retry_after)
             }
             LoginError::Password(error) => error.into(),
             LoginError::Database(error) => error.into(),
@@ -424,6 +447,36 @@ impl From<InvalidPath> for ApiError {
 impl From<InvalidPattern> for ApiError {
     fn from(error: InvalidPattern) -> Self {
         Self::invalid(error.to_string())
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Name
+            | TokenError::DeployName
+            | TokenError::NoScopes
+            | TokenError::NoActions
+            | TokenError::AllActions
+            | TokenError::PushWithoutPull
+            | TokenError::PatternElsewhere { .. }
+            | TokenError::Past
+            | TokenError::TooLate(_) => Self::invalid(error.to_string()),
+            TokenError::MoreThanMaker(_) => Self::denied(error.to_string()),
+            TokenError::NameTaken => Self::conflict(error.to_string()),
+            TokenError::PathNotFound | TokenError::NotFound => Self::not_found(error.to_string()),
+            TokenError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Outdated => Self::unauthorized(error.to_string()),
+            SessionError::NotFound => Self::not_found(error.to_string()),
+            SessionError::Database(error) => error.into(),
+        }
     }
 }
 

@@ -23,8 +23,29 @@ mod token;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use service::request::RequestContext;
 
 use self::basic::{BasicCredentials, InvalidBasic};
+use crate::audit::{Actor, Origin};
+
+/// The longest user agent that the audit log keeps, in characters.
+const MAX_USER_AGENT: usize = 256;
+
+/// Where a request comes from, before it is known who sends it.
+fn origin(request: &HttpRequest) -> Origin {
+    let told = RequestContext::of(request);
+    let user_agent = request
+        .headers()
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .map(|text| text.chars().take(MAX_USER_AGENT).collect());
+    Origin {
+        actor: Actor::anonymous(""),
+        address: told.client(),
+        user_agent,
+        request_id: Some(told.id().to_string()),
+    }
+}
 
 /// The Basic credentials of a request, if it has any.
 fn basic_credentials(request: &HttpRequest) -> Result<Option<BasicCredentials>, InvalidBasic> {

@@ -6,6 +6,7 @@
 //!   token without access makes the registry say no in its own words.
 //! - Wrong credentials are 401, for POST too: on 400, 401 and 404 containerd falls back to GET.
 //! - `expires_in` under 60 would be taken for 60 by docker.
+//! - Too many wrong passwords are 429 with `Retry-After`; docker shows the sentence.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -16,8 +17,9 @@ use serde::Serialize;
 use super::body::{self, FORM};
 use super::error::ApiError;
 use super::parameters::Parameters;
+use crate::accounts::TokenSecret;
 use crate::state::State;
-use crate::token::{Credentials, IssuedToken, RefreshToken, TokenRequest};
+use crate::token::{Credentials, IssuedToken, TokenRequest};
 
 /// The largest form, in bytes: a hundred scopes of the longest kind, percent-encoded, and a password.
 const MAX_FORM_LENGTH: usize = 128 * 1_024;
@@ -48,7 +50,8 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
     };
     let offline = parameters.one("offline_token")? == Some("true");
     let wanted = token_request(&parameters, credentials, offline)?;
-    let issued = state.issuer.issue(wanted).await?;
+    let origin = super::origin(&request);
+    let issued = state.issuer.issue(origin, wanted).await?;
     Ok(answer(&issued, None))
 }
 
@@ -70,7 +73,7 @@ pub async fn post(
             password: required("password")?.into(),
         },
         "refresh_token" => {
-            Credentials::RefreshToken(RefreshToken::presented(required("refresh_token")?.into()))
+            Credentials::RefreshToken(TokenSecret::presented(required("refresh_token")?.into()))
         }
         _ => {
             return Err(ApiError::unsupported(
@@ -80,7 +83,8 @@ pub async fn post(
     };
     let offline = form.one("access_type")? == Some("offline");
     let wanted = token_request(&form, credentials, offline)?;
-    let issued = state.issuer.issue(wanted).await?;
+    let origin = super::origin(&request);
+    let issued = state.issuer.issue(origin, wanted).await?;
     Ok(answer(&issued, Some(written_scope(&issued.access))))
 }
 
@@ -132,7 +136,7 @@ fn answer(issued: &IssuedToken, scope: Option<String>) -> HttpResponse {
             refresh_token: issued
                 .refresh_token
                 .as_ref()
-                .map(RefreshToken::secret)
+                .map(TokenSecret::secret)
                 .map(SecretString::expose_secret),
             scope,
         })

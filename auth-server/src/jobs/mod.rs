@@ -6,6 +6,8 @@ use chrono::TimeDelta;
 use database::Database;
 use service::shutdown::Shutdown;
 
+use crate::accounts::session::SessionPolicy;
+use crate::accounts::throttle;
 use crate::audit::{Actor, Origin, retention};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -16,13 +18,14 @@ use crate::token::{KeyRing, rotation};
 /// server, and registries read it from there: small against the time before it signs.
 const KEY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often expired refresh tokens are removed.
+/// How often what is over is removed.
 const INTERVAL: Duration = Duration::from_hours(1);
 
 /// How often old events of the audit log are removed.
 const AUDIT_INTERVAL: Duration = Duration::from_hours(24);
 
-/// How long they are kept, so that who comes with one learns that it has expired.
+/// How long tokens and sessions are kept after their end, so that who comes with one learns what
+/// became of it, and lists show it.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
 /// Starts all of it, until the shutdown.
@@ -31,6 +34,7 @@ pub(crate) fn spawn(
     clock: Clock,
     keys: KeyRing,
     audit_retention: Duration,
+    sessions: SessionPolicy,
     shutdown: &Shutdown,
 ) {
     tokio::spawn(keep_keys(keys, shutdown.clone()));
@@ -47,12 +51,14 @@ pub(crate) fn spawn(
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         loop {
-            match purge_refresh_tokens(&database, &clock).await {
+            match purge(&database, &clock, sessions).await {
                 Ok(0) => {}
-                Ok(removed) => tracing::debug!(removed, "removed expired refresh tokens"),
+                Ok(removed) => {
+                    tracing::debug!(removed, "removed tokens and sessions that are over")
+                }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "expired refresh tokens could not be removed; trying again later"
+                    "tokens and sessions that are over could not be removed; trying again later"
                 ),
             }
             tokio::select! {
@@ -111,12 +117,22 @@ async fn purge_audit_events(context: Context, retention: Duration, shutdown: Shu
     }
 }
 
-pub(crate) async fn purge_refresh_tokens(
+/// Removes tokens, sessions and failed logins that are over. The number of rows.
+pub(crate) async fn purge(
     database: &Database,
     clock: &Clock,
+    sessions: SessionPolicy,
 ) -> Result<u64, database::Error> {
+    let now = clock.now();
+    let ended = now - KEPT;
     let mut tx = database.begin().await?;
-    let removed = store::refresh_tokens::delete_expired(&mut tx, clock.now() - KEPT).await?;
+    let removed = [
+        store::refresh_tokens::delete_ended(&mut tx, ended).await?,
+        store::tokens::delete_ended(&mut tx, ended).await?,
+        store::sessions::delete_ended(&mut tx, ended, ended - sessions.idle).await?,
+        store::logins::delete_old(&mut tx, now - throttle::REMEMBERED, now - throttle::KNOWN)
+            .await?,
+    ];
     tx.commit().await?;
-    Ok(removed)
+    Ok(removed.iter().sum())
 }

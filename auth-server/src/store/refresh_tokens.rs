@@ -16,6 +16,7 @@ pub struct NewRefreshToken<'a> {
     pub service: &'a str,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
+    pub address: Option<&'a str>,
 }
 
 /// A refresh token that could be used, and whose it is.
@@ -25,6 +26,7 @@ pub struct StoredRefreshToken {
     pub service: String,
     pub expires_at: DateTime<Utc>,
     pub last_used_at: Option<DateTime<Utc>>,
+    pub address: Option<String>,
     pub revoked_at: Option<DateTime<Utc>>,
     #[sqlx(flatten)]
     pub user: User,
@@ -35,15 +37,16 @@ pub async fn insert(tx: &mut Tx, token: &NewRefreshToken<'_>) -> Result<(), Erro
         tx,
         execute,
         "INSERT INTO refresh_tokens (id, user_id, token_sha256, client_id, service, created_at,
-                                     expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                                     expires_at, address)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         token.id,
         token.user_id,
         &token.token_sha256[..],
         token.client_id,
         token.service,
         token.created_at,
-        token.expires_at
+        token.expires_at,
+        token.address
     )
     .map(drop)
 }
@@ -55,43 +58,39 @@ pub async fn by_hash(
     sql!(
         tx,
         fetch_optional StoredRefreshToken,
-        "SELECT t.id AS token_id, t.service, t.expires_at, t.last_used_at, t.revoked_at,
-                u.id, u.username, u.email, u.is_admin, u.created_at, u.disabled_at,
-                u.last_login_at, u.version
-         FROM refresh_tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.token_sha256 = $1",
+        concat!(
+            "SELECT t.id AS token_id, t.service, t.expires_at, t.last_used_at, t.address,
+                    t.revoked_at, ", user_columns!(), "
+             FROM refresh_tokens t JOIN users u ON u.id = t.user_id
+             WHERE t.token_sha256 = $1"
+        ),
         &token_sha256[..]
     )
 }
 
-pub async fn set_last_used(tx: &mut Tx, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+pub async fn set_last_used(
+    tx: &mut Tx,
+    id: Uuid,
+    at: DateTime<Utc>,
+    address: Option<&str>,
+) -> Result<(), Error> {
     sql!(
         tx,
         execute,
-        "UPDATE refresh_tokens SET last_used_at = $2 WHERE id = $1",
+        "UPDATE refresh_tokens SET last_used_at = $2, address = $3 WHERE id = $1",
         id,
-        at
+        at,
+        address
     )
     .map(drop)
 }
 
-/// Ends all tokens of the user that have not ended yet.
-pub async fn revoke_all(tx: &mut Tx, user: UserId, at: DateTime<Utc>) -> Result<u64, Error> {
+/// Removes what expired or was revoked before `before`; the number of rows.
+pub async fn delete_ended(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, Error> {
     sql!(
         tx,
         execute,
-        "UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
-        user,
-        at
-    )
-}
-
-/// Removes what expired before `before`; the number of rows.
-pub async fn delete_expired(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, Error> {
-    sql!(
-        tx,
-        execute,
-        "DELETE FROM refresh_tokens WHERE expires_at < $1",
+        "DELETE FROM refresh_tokens WHERE expires_at < $1 OR revoked_at < $1",
         before
     )
 }

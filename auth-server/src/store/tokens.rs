@@ -83,6 +83,7 @@ pub struct ShownPath {
     pub kind: String,
     pub token_username: String,
     pub path: String,
+    pub of_group: bool,
     pub actions: String,
     pub pattern: Option<String>,
     /// When who made it was disabled.
@@ -219,7 +220,8 @@ pub async fn path_token_by_hash(
         tx,
         fetch_optional ShownPath,
         "SELECT t.id AS token_id, t.expires_at, t.last_used_at, t.last_used_address, t.revoked_at,
-                t.kind, t.username AS token_username, p.path, t.actions, t.pattern,
+                t.kind, t.username AS token_username, p.path,
+                p.group_id IS NOT NULL AS of_group, t.actions, t.pattern,
                 c.disabled_at AS maker_disabled_at
          FROM tokens t JOIN paths p ON p.number = t.path LEFT JOIN users c ON c.id = t.created_by
          WHERE t.token_sha256 = $1",

@@ -13,14 +13,6 @@ macro_rules! columns {
     };
 }
 
-/// A user and what a password is verified against.
-#[derive(Debug, sqlx::FromRow)]
-pub struct UserWithPassword {
-    #[sqlx(flatten)]
-    pub user: User,
-    pub password_hash: Option<PasswordHash>,
-}
-
 /// `Conflict`: the name or the address is taken.
 pub async fn insert(
     tx: &mut Tx,
@@ -51,18 +43,6 @@ pub async fn by_username(tx: &mut Tx, username: &Username) -> Result<Option<User
         tx,
         fetch_optional User,
         concat!("SELECT ", columns!(), " FROM users WHERE username = $1"),
-        username
-    )
-}
-
-pub async fn with_password(
-    tx: &mut Tx,
-    username: &Username,
-) -> Result<Option<UserWithPassword>, Error> {
-    sql!(
-        tx,
-        fetch_optional UserWithPassword,
-        concat!("SELECT ", columns!(), ", password_hash FROM users WHERE username = $1"),
         username
     )
 }

@@ -11,11 +11,11 @@ use registry_token::{Access, Claims, Scope, ShownText, SignError};
 use secrecy::SecretString;
 
 use super::key_ring::KeyRing;
-use super::refresh::{self, RefreshError, RefreshToken};
+use super::refresh::{self, RefreshError};
 use crate::access::{self, Authorization, Subject};
-use crate::accounts::login::{self, LoginError};
-use crate::accounts::{Passwords, User};
-use crate::audit::{Actor, Origin};
+use crate::accounts::TokenSecret;
+use crate::accounts::login::{Login, LoginError, Logins};
+use crate::audit::{Action, Event, Origin};
 use crate::clock::Clock;
 use crate::context::Context;
 
@@ -26,11 +26,12 @@ const NOT_BEFORE: TimeDelta = TimeDelta::seconds(5);
 #[derive(Clone, Debug)]
 pub enum Credentials {
     Anonymous,
+    /// Or a token in place of the password.
     Password {
         username: String,
         password: SecretString,
     },
-    RefreshToken(RefreshToken),
+    RefreshToken(TokenSecret),
 }
 
 /// What a client asks for.
@@ -55,8 +56,10 @@ pub struct IssuedToken {
     pub access: Access,
     pub issued_at: DateTime<Utc>,
     pub expires_in: Duration,
-    /// If one was asked for, by who has logged in.
-    pub refresh_token: Option<RefreshToken>,
+    /// If one was asked for, by who has logged in with a password. Not with a token: docker then
+    /// keeps the token itself, which can be revoked and limited for what it is, and nothing is
+    /// left that would outlive it.
+    pub refresh_token: Option<TokenSecret>,
 }
 
 /// Why no token is issued.
@@ -92,7 +95,7 @@ pub struct TokenSettings {
 pub struct Issuer {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
-    pub(crate) passwords: Passwords,
+    pub(crate) logins: Logins,
     pub(crate) keys: KeyRing,
     pub(crate) settings: TokenSettings,
 }
@@ -102,25 +105,32 @@ struct Recognised {
     subject: Subject,
     /// The claim `auth_type`.
     by: Option<&'static str>,
-    refresh_token: Option<RefreshToken>,
+    refresh_token: Option<TokenSecret>,
 }
 
 impl Issuer {
     /// Recognises who asks, decides what they may do, and signs it. Fewer rights than were asked
     /// for are no error, none at all neither: the registry says no in its own words.
-    pub async fn issue(&self, request: TokenRequest) -> Result<IssuedToken, IssueError> {
-        if !self.settings.services.contains(&request.service) {
-            return Err(IssueError::UnknownService {
-                asked: ShownText::new(&request.service),
-                known: self.settings.services.join(", "),
-            });
-        }
-        let recognised = self.recognise(&request).await?;
+    pub async fn issue(
+        &self,
+        origin: Origin,
+        request: TokenRequest,
+    ) -> Result<IssuedToken, IssueError> {
         let context = Context {
             database: self.database.clone(),
             clock: self.clock.clone(),
-            origin: Origin::local(Actor::anonymous("")),
+            origin,
         };
+        if !self.settings.services.contains(&request.service) {
+            let error = IssueError::UnknownService {
+                asked: ShownText::new(&request.service),
+                known: self.settings.services.join(", "),
+            };
+            let event = Event::failure(Action::TokenRefuse, None, error.to_string());
+            self.logins.refusals().record(&context, event).await;
+            return Err(error);
+        }
+        let recognised = self.recognise(&context, &request).await?;
         let now = self.clock.now();
         let subject = recognised.subject;
         let Authorization { access, denials } =
@@ -148,9 +158,13 @@ impl Issuer {
         })
     }
 
-    async fn recognise(&self, request: &TokenRequest) -> Result<Recognised, IssueError> {
-        let recognised = |user: User, by, refresh_token| Recognised {
-            subject: Subject::User(user),
+    async fn recognise(
+        &self,
+        context: &Context,
+        request: &TokenRequest,
+    ) -> Result<Recognised, IssueError> {
+        let recognised = |subject, by, refresh_token| Recognised {
+            subject,
             by: Some(by),
             refresh_token,
         };
@@ -161,35 +175,38 @@ impl Issuer {
                 refresh_token: None,
             }),
             Credentials::Password { username, password } => {
-                let login = login::with_password(
-                    &self.database,
-                    &self.clock,
-                    &self.passwords,
-                    username,
-                    password.clone(),
-                )
-                .await?;
+                let login = self
+                    .logins
+                    .with_credentials(context, username, password.clone())
+                    .await?;
+                let login = match login {
+                    Login::Password(login) => login,
+                    Login::Token(login) => {
+                        return Ok(recognised(login.subject, login.kind.auth_type(), None));
+                    }
+                };
                 let refresh_token = if request.offline {
-                    let created = refresh::create(
-                        &self.database,
-                        &self.clock,
-                        &login,
-                        &request.client_id,
-                        &request.service,
-                        self.settings.refresh_lifetime,
-                    );
+                    let wanted = refresh::NewRefresh {
+                        client_id: &request.client_id,
+                        service: &request.service,
+                        lifetime: self.settings.refresh_lifetime,
+                    };
+                    let created = refresh::create(context, &login, &wanted).await?;
                     // Not created: the password is no longer the right one.
-                    Some(created.await?.ok_or(LoginError::WrongCredentials)?)
+                    Some(created.ok_or(LoginError::WrongCredentials)?)
                 } else {
                     None
                 };
-                Ok(recognised(login.user, "password", refresh_token))
+                Ok(recognised(
+                    Subject::User(login.user),
+                    "password",
+                    refresh_token,
+                ))
             }
             Credentials::RefreshToken(token) => {
-                let user =
-                    refresh::redeem(&self.database, &self.clock, token, &request.service).await?;
+                let user = refresh::redeem(context, &self.logins, token, &request.service).await?;
                 let again = request.offline.then(|| token.clone());
-                Ok(recognised(user, "refresh_token", again))
+                Ok(recognised(Subject::User(user), "refresh_token", again))
             }
         }
     }

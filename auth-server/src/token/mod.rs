@@ -22,5 +22,6 @@ pub mod sealed;
 pub mod signing_key;
 
 pub use self::issue::{Credentials, IssueError, IssuedToken, Issuer, TokenRequest};
+pub use self::jwks::PublishedKeys;
 pub use self::key_ring::KeyRing;
-pub use self::refresh::{RefreshError, RefreshToken};
+pub use self::refresh::RefreshError;

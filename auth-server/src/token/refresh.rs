@@ -3,60 +3,19 @@
 //! A refresh token is not replaced when it is used: docker and podman store it once, at login,
 //! and would go on sending the old one.
 
-use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use database::Database;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-
-use crate::accounts::User;
-use crate::accounts::login::{LAST_USE_PRECISION, Login};
-use crate::clock::Clock;
+use crate::accounts::last_use::{self, Used};
+use crate::accounts::login::{Logins, PasswordLogin};
+use crate::accounts::secret::{TokenPrefix, TokenSecret};
+use crate::accounts::{User, session};
+use crate::audit::{self, Action, Actor, Event};
+use crate::context::Context;
 use crate::store;
 use crate::store::refresh_tokens::{NewRefreshToken, StoredRefreshToken};
 
-/// Lets secret scanners and people recognise a token of ours.
-const PREFIX: &str = "ptcr_";
-
 /// How much of a client's name for itself is kept, in characters.
 const CLIENT_ID_LENGTH: usize = 128;
-
-/// 256 random bits behind a prefix. Shown once, to the client; only its SHA-256 is stored, which
-/// needs no slow hash because nobody can guess the token.
-#[derive(Clone)]
-pub struct RefreshToken(SecretString);
-
-impl fmt::Debug for RefreshToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("RefreshToken")
-    }
-}
-
-impl RefreshToken {
-    fn generate(clock: &Clock) -> Self {
-        let random = BASE64_URL_SAFE_NO_PAD.encode(clock.random::<32>());
-        Self(format!("{PREFIX}{random}").into())
-    }
-
-    /// What a client presents as one.
-    #[must_use]
-    pub fn presented(text: SecretString) -> Self {
-        Self(text)
-    }
-
-    /// For the answer to the client.
-    #[must_use]
-    pub fn secret(&self) -> &SecretString {
-        &self.0
-    }
-
-    fn sha256(&self) -> [u8; 32] {
-        Sha256::digest(self.0.expose_secret().as_bytes()).into()
-    }
-}
 
 /// Why a refresh token is not accepted. Who presents one that existed knows it, and so may learn
 /// what became of it.
@@ -76,53 +35,88 @@ pub enum RefreshError {
     Database(#[from] database::Error),
 }
 
+/// What a refresh token is to be like.
+pub(super) struct NewRefresh<'a> {
+    pub client_id: &'a str,
+    pub service: &'a str,
+    pub lifetime: Duration,
+}
+
 /// Makes a refresh token for who has just logged in; `None` if the password was changed or the
 /// account disabled since it was verified, which takes time.
 pub(super) async fn create(
-    database: &Database,
-    clock: &Clock,
-    login: &Login,
-    client_id: &str,
-    service: &str,
-    lifetime: Duration,
-) -> Result<Option<RefreshToken>, database::Error> {
-    let token = RefreshToken::generate(clock);
-    let client_id: String = client_id.chars().take(CLIENT_ID_LENGTH).collect();
-    let now = clock.now();
-    let mut tx = database.begin().await?;
+    context: &Context,
+    login: &PasswordLogin,
+    wanted: &NewRefresh<'_>,
+) -> Result<Option<TokenSecret>, database::Error> {
+    let token = TokenSecret::generate(TokenPrefix::Refresh, &context.clock);
+    let client_id: String = wanted
+        .client_id
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(CLIENT_ID_LENGTH)
+        .collect();
+    let address = context.origin.address.map(|address| address.to_string());
+    let now = context.clock.now();
+    let mut tx = context.database.begin().await?;
     if !store::users::lock_if_unchanged(&mut tx, login.user.id, &login.password_hash).await? {
         return Ok(None);
     }
     let row = NewRefreshToken {
-        id: clock.uuid(),
+        id: context.clock.uuid(),
         user_id: login.user.id,
         token_sha256: token.sha256(),
         client_id: &client_id,
-        service,
+        service: wanted.service,
         created_at: now,
-        expires_at: now + lifetime,
+        expires_at: now + wanted.lifetime,
+        address: address.as_deref(),
     };
     store::refresh_tokens::insert(&mut tx, &row).await?;
+    let opened = session::Opened::client(&row);
+    session::record_opened(context, &mut tx, &login.user, &opened).await?;
     tx.commit().await?;
     Ok(Some(token))
 }
 
 /// The user for whom a refresh token stands.
 pub(super) async fn redeem(
-    database: &Database,
-    clock: &Clock,
-    token: &RefreshToken,
+    context: &Context,
+    logins: &Logins,
+    token: &TokenSecret,
     service: &str,
 ) -> Result<User, RefreshError> {
-    let mut tx = database.read().await?;
-    // Looked up by its hash, so that the time this takes tells nothing about the token.
+    let mut tx = context.database.read().await?;
     let found = store::refresh_tokens::by_hash(&mut tx, &token.sha256()).await?;
     drop(tx);
+    let checked = match &found {
+        None => Err(RefreshError::Unknown),
+        Some(stored) => check(stored, context, service),
+    };
+    if let Err(error) = checked {
+        let user = found.as_ref().map(|stored| &stored.user);
+        let subject =
+            user.map(|user| audit::Subject::new("user", Some(user.id.0), user.username.as_str()));
+        let event = Event::failure(Action::TokenRefuse, subject, error.to_string());
+        logins.refusals().record(context, event).await;
+        return Err(error);
+    }
     let stored = found.ok_or(RefreshError::Unknown)?;
+    if last_use::is_due(context.clock.now(), stored.last_used_at) {
+        note(context, logins, &stored);
+    }
+    Ok(stored.user)
+}
+
+fn check(
+    stored: &StoredRefreshToken,
+    context: &Context,
+    service: &str,
+) -> Result<(), RefreshError> {
     if stored.revoked_at.is_some() {
         return Err(RefreshError::Revoked);
     }
-    if stored.expires_at <= clock.now() {
+    if stored.expires_at <= context.clock.now() {
         return Err(RefreshError::Expired);
     }
     if stored.user.is_disabled() {
@@ -131,31 +125,21 @@ pub(super) async fn redeem(
     if stored.service != service {
         return Err(RefreshError::OtherService);
     }
-    remember(database, clock, &stored).await;
-    Ok(stored.user)
+    Ok(())
 }
 
-/// A database that cannot be written to must not keep people out.
-async fn remember(database: &Database, clock: &Clock, stored: &StoredRefreshToken) {
-    let now = clock.now();
-    if stored
-        .last_used_at
-        .is_some_and(|last| now - last < LAST_USE_PRECISION)
-    {
-        return;
-    }
-    let written = async {
-        let mut tx = database.begin().await?;
-        store::refresh_tokens::set_last_used(&mut tx, stored.token_id, now).await?;
-        tx.commit().await
-    };
-    if let Err(error) = written.await {
-        tracing::warn!(
-            user = %stored.user.username,
-            error = &error as &dyn std::error::Error,
-            "the last use of a refresh token could not be kept"
-        );
-    }
+/// Notes the use, and records it if it comes from another address than the one before.
+fn note(context: &Context, logins: &Logins, stored: &StoredRefreshToken) {
+    let mut context = context.clone();
+    context.origin.actor = Actor::user(&stored.user);
+    let address = context.origin.address.map(|address| address.to_string());
+    let event = (stored.address != address).then(|| {
+        let name = stored.user.username.as_str();
+        let subject = audit::Subject::new("session", Some(stored.token_id), name);
+        Event::success(Action::Login, subject)
+    });
+    let used = Used::RefreshToken(stored.token_id);
+    logins.last_uses().note(context, used, event);
 }
 
 #[cfg(test)]

@@ -1,31 +1,56 @@
 use std::time::Duration;
 
+use database::Database;
+use secrecy::ExposeSecret as _;
+
 use super::*;
-use crate::accounts::login;
 use crate::accounts::user;
-use crate::jobs::purge_refresh_tokens;
+use crate::clock::Clock;
 use crate::store::{POSTGRES, SQLITE};
-use crate::testing::{clock, context_at, hash, name, new_user, passwords, set_disabled};
+use crate::testing::{clock, context_at, hash, logins, name, new_user, set_disabled};
 
 const PASSWORD: &str = "correct: horse";
 const LIFETIME: Duration = Duration::from_hours(24);
 
-async fn logged_in(database: &Database, clock: &Clock) -> Login {
+async fn logged_in(database: &Database, clock: &Clock) -> PasswordLogin {
     let mut new = new_user("alice");
     new.password = Some(hash(PASSWORD).await);
     user::create(&context_at(database, clock), new)
         .await
         .unwrap();
-    login::with_password(database, clock, &passwords(), "alice", PASSWORD.into())
+    logins()
+        .with_password(&context_at(database, clock), "alice", PASSWORD.into())
         .await
         .unwrap()
 }
 
-async fn created(database: &Database, clock: &Clock, login: &Login) -> RefreshToken {
-    create(database, clock, login, "docker", "registry", LIFETIME)
+async fn create(
+    database: &Database,
+    clock: &Clock,
+    login: &PasswordLogin,
+    client_id: &str,
+) -> Option<TokenSecret> {
+    let wanted = NewRefresh {
+        client_id,
+        service: "registry",
+        lifetime: LIFETIME,
+    };
+    super::create(&context_at(database, clock), login, &wanted)
         .await
         .unwrap()
-        .unwrap()
+}
+
+async fn redeem(
+    database: &Database,
+    clock: &Clock,
+    token: &TokenSecret,
+    service: &str,
+) -> Result<User, RefreshError> {
+    super::redeem(&context_at(database, clock), &logins(), token, service).await
+}
+
+async fn created(database: &Database, clock: &Clock, login: &PasswordLogin) -> TokenSecret {
+    create(database, clock, login, "docker").await.unwrap()
 }
 
 database::test_on_both! {
@@ -60,7 +85,7 @@ database::test_on_both! {
         let swapped = if text.ends_with('A') { "B" } else { "A" };
         let changed = format!("{}{swapped}", &text[..text.len() - 1]);
         for text in ["", "ptcr_", &changed, &text.to_uppercase(), &format!("{text} ")] {
-            let presented = RefreshToken::presented(text.into());
+            let presented = TokenSecret::presented(text.into());
             let error = redeem(&database, &clock, &presented, "registry").await.unwrap_err();
             assert!(matches!(error, RefreshError::Unknown), "{text}: {error:?}");
         }
@@ -89,8 +114,8 @@ database::test_on_both! {
         let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
         assert!(matches!(error, RefreshError::Revoked), "{error:?}");
         // What was verified before the change is not good for a new token either.
-        let refused = create(&database, &clock, &login, "docker", "registry", LIFETIME).await;
-        assert!(refused.unwrap().is_none());
+        let refused = create(&database, &clock, &login, "docker").await;
+        assert!(refused.is_none());
     }
 
     async fn disabling_ends_all_tokens_for_good(database: Database) {
@@ -98,8 +123,8 @@ database::test_on_both! {
         let login = logged_in(&database, &clock).await;
         let token = created(&database, &clock, &login).await;
         set_disabled(&context_at(&database, &clock), "alice", true).await;
-        let refused = create(&database, &clock, &login, "docker", "registry", LIFETIME).await;
-        assert!(refused.unwrap().is_none());
+        let refused = create(&database, &clock, &login, "docker").await;
+        assert!(refused.is_none());
         set_disabled(&context_at(&database, &clock), "alice", false).await;
         let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
         assert!(matches!(error, RefreshError::Revoked), "{error:?}");
@@ -111,7 +136,7 @@ database::test_on_both! {
         let new = hash("battery: staple").await;
         let making = async {
             let attempts = (0..8).map(|_| {
-                create(&database, &clock, &login, "docker", "registry", LIFETIME)
+                create(&database, &clock, &login, "docker")
             });
             futures_util::future::join_all(attempts).await
         };
@@ -120,7 +145,7 @@ database::test_on_both! {
         let changing = user::set_password(&context, &alice, &new);
         let (tokens, changed) = tokio::join!(making, changing);
         changed.unwrap();
-        for token in tokens.into_iter().filter_map(Result::unwrap) {
+        for token in tokens.into_iter().flatten() {
             let error = redeem(&database, &clock, &token, "registry").await.unwrap_err();
             assert!(matches!(error, RefreshError::Revoked), "{error:?}");
         }
@@ -130,23 +155,12 @@ database::test_on_both! {
         let clock = clock();
         let login = logged_in(&database, &clock).await;
         let long = "ä".repeat(1_000);
-        let created = create(&database, &clock, &login, &long, "registry", LIFETIME).await;
-        assert!(created.unwrap().is_some());
+        let created = create(&database, &clock, &login, &long).await;
+        assert!(created.is_some());
         let mut tx = database.read().await.unwrap();
         let (client,): (String,) =
             database::sql!(&mut tx, fetch_one (String,), "SELECT client_id FROM refresh_tokens")
                 .unwrap();
         assert_eq!(client, "ä".repeat(CLIENT_ID_LENGTH));
-    }
-
-    async fn expired_tokens_are_removed_after_a_week(database: Database) {
-        let clock = clock();
-        let login = logged_in(&database, &clock).await;
-        created(&database, &clock, &login).await;
-        clock.advance(LIFETIME + Duration::from_hours(7 * 24));
-        created(&database, &clock, &login).await;
-        assert_eq!(purge_refresh_tokens(&database, &clock).await.unwrap(), 0);
-        clock.advance(Duration::from_micros(1));
-        assert_eq!(purge_refresh_tokens(&database, &clock).await.unwrap(), 1);
     }
 }
