@@ -6,6 +6,7 @@
 
 mod client;
 mod connection;
+mod explain;
 mod grant;
 mod group;
 mod member;
@@ -63,6 +64,8 @@ pub enum Auth {
     /// See and end sessions
     #[command(subcommand, arg_required_else_help = true)]
     Session(session::Session),
+    /// Tell what somebody may do, and why
+    Explain(explain::Explain),
 }
 
 /// `auth …`
@@ -78,6 +81,7 @@ pub async fn run(command: Auth) -> Result<(), Failure> {
         Auth::DeployToken(command) => token::deploy(command).await,
         Auth::JobToken(command) => token::job(command).await,
         Auth::Session(command) => session::run(command).await,
+        Auth::Explain(command) => explain::run(command).await,
     }
 }
 
