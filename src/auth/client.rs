@@ -14,6 +14,8 @@ use crate::failure::{self, Failure};
 
 /// Changing a password takes a moment, and a busy server takes its time.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// What is read piece by piece may be long.
+const STREAM_TIMEOUT: Duration = Duration::from_hours(24);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of an answer is read: a page of a list is far smaller.
@@ -112,7 +114,7 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Response, Failure> {
         let request = self.request(Method::GET, path)?.query(query);
-        self.send(request).await
+        self.send(request.timeout(STREAM_TIMEOUT)).await
     }
 
     pub async fn post(&self, path: &ApiPath, body: &Value) -> Result<Value, Failure> {
@@ -129,6 +131,16 @@ impl Client {
 
     pub async fn delete(&self, path: &ApiPath) -> Result<Value, Failure> {
         self.change(Method::DELETE, path, None).await
+    }
+
+    /// The same where the query says how.
+    pub async fn delete_with(
+        &self,
+        path: &ApiPath,
+        query: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
+        let request = self.request(Method::DELETE, path)?.query(query);
+        json(self.send(request).await?).await
     }
 
     /// `null` for an answer without a body.

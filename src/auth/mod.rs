@@ -4,11 +4,13 @@
 //! - [`shown`]: what is printed. [`place`]: what several commands have in common.
 //! - One file for each noun.
 
+mod audit;
 mod client;
 mod connection;
 mod explain;
 mod grant;
 mod group;
+mod key;
 mod member;
 mod place;
 mod project;
@@ -61,6 +63,11 @@ pub enum Auth {
     /// Manage job tokens: deploy tokens for one pipeline run
     #[command(subcommand, arg_required_else_help = true)]
     JobToken(token::PathToken),
+    /// Manage the keys that sign tokens
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(key::Key),
+    /// Search, follow and export the audit log
+    Audit(audit::Audit),
     /// See and end sessions
     #[command(subcommand, arg_required_else_help = true)]
     Session(session::Session),
@@ -80,6 +87,8 @@ pub async fn run(command: Auth) -> Result<(), Failure> {
         Auth::Token(command) => token::personal(command).await,
         Auth::DeployToken(command) => token::deploy(command).await,
         Auth::JobToken(command) => token::job(command).await,
+        Auth::Key(command) => key::run(command).await,
+        Auth::Audit(command) => audit::run(command).await,
         Auth::Session(command) => session::run(command).await,
         Auth::Explain(command) => explain::run(command).await,
     }

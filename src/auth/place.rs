@@ -54,21 +54,52 @@ impl std::str::FromStr for Expiry {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self(written(time.to_utc())));
         }
-        let days = text
-            .strip_suffix('d')
-            .and_then(|days| days.parse::<u32>().ok());
-        let lifetime = match days {
-            Some(days) => Some(TimeDelta::days(days.into())),
-            None => text
-                .parse::<service::config::Duration>()
-                .ok()
-                .and_then(|duration| TimeDelta::from_std(duration.get()).ok()),
-        };
         let time = Clock::system()
             .now()
-            .checked_add_signed(lifetime.ok_or(EXPECTED)?);
+            .checked_add_signed(time_span(text).ok_or(EXPECTED)?);
         time.map(|time| Self(written(time)))
             .ok_or("that is too far away")
+    }
+}
+
+/// `30d`, or as configuration files write it: `12h`, `1h30m`.
+fn time_span(text: &str) -> Option<TimeDelta> {
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u32>().ok());
+    match days {
+        Some(days) => Some(TimeDelta::days(days.into())),
+        None => text
+            .parse::<service::config::Duration>()
+            .ok()
+            .and_then(|duration| TimeDelta::from_std(duration.get()).ok()),
+    }
+}
+
+/// A moment in the past, as the admin API takes it.
+#[derive(Clone, Debug)]
+pub struct Past(String);
+
+impl Past {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Past {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str =
+            "expected how long ago, such as 24h or 7d, or a time such as 2026-01-31T00:00:00Z";
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self(written(time.to_utc())));
+        }
+        let time = Clock::system()
+            .now()
+            .checked_sub_signed(time_span(text).ok_or(EXPECTED)?);
+        time.map(|time| Self(written(time)))
+            .ok_or("that is too long ago")
     }
 }
 
@@ -88,6 +119,12 @@ mod tests {
             let expiry: Expiry = lifetime.parse().unwrap();
             let expiry = DateTime::parse_from_rfc3339(expiry.as_str()).unwrap();
             assert!(expiry > Clock::system().now(), "{lifetime}");
+        }
+        let past: Past = "24h".parse().unwrap();
+        let past = DateTime::parse_from_rfc3339(past.as_str()).unwrap();
+        assert!(past < Clock::system().now());
+        for nonsense in ["", "24", "yesterday", "-1d", "2026-01-31"] {
+            assert!(nonsense.parse::<Past>().is_err(), "{nonsense}");
         }
         for nonsense in ["", "30", "tomorrow", "-1d", "4294967295d", "2030-01-31"] {
             assert!(nonsense.parse::<Expiry>().is_err(), "{nonsense}");
