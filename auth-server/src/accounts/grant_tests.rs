@@ -64,7 +64,7 @@ database::test_on_both! {
         delete(&world.0, project.id, created.id, Some(2)).await.unwrap();
         assert_eq!(find(&database, project.id, created.id).await.unwrap(), None);
         assert_eq!(
-            world.audited().await[1..],
+            world.audited().await[2..],
             ["grant.create app", "grant.update app", "grant.delete app"]
         );
     }

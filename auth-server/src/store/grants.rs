@@ -185,17 +185,19 @@ pub async fn token_username(tx: &mut Tx, token: Uuid) -> Result<Option<String>, 
 }
 
 /// `$2`: a user, `$3`: now. A grant to a group is one to its members, and to those of the groups
-/// above it.
+/// above it. SQLite goes through a CROSS JOIN from left to right: there are few groups above, but
+/// there may be many memberships of the user.
 macro_rules! is_to_user {
     () => {
         concat!(
             "(r.user_id = $2 OR (r.group_id IS NOT NULL AND EXISTS (
                  SELECT 1
-                 FROM paths p JOIN memberships m ON m.path = p.number AND m.user_id = $2
-                 WHERE p.group_id IS NOT NULL AND (m.expires_at IS NULL OR m.expires_at > $3)
-                   AND p.path IN (",
+                 FROM (",
             super::above!("g.path"),
-            "))))"
+            ") AS a CROSS JOIN paths p CROSS JOIN memberships m
+                 WHERE p.path = a.path AND p.group_id IS NOT NULL
+                   AND m.path = p.number AND m.user_id = $2
+                   AND (m.expires_at IS NULL OR m.expires_at > $3))))"
         )
     };
 }
@@ -224,19 +226,21 @@ pub async fn any_to_user(
 }
 
 macro_rules! of_projects {
-    ($listed:literal) => {
+    ($listed:expr) => {
         concat!(
             select!(),
-            " WHERE r.project_id IN (SELECT p.project_id FROM paths p
-                                     WHERE p.path IN (",
+            " WHERE r.project_id IN (SELECT p.project_id FROM paths p WHERE p.path ",
             $listed,
-            "))
+            ")
                 AND (r.token_id = $4 OR ",
             is_to_user!(),
             ")"
         )
     };
 }
+
+pub(super) const TO_SQLITE: &str = of_projects!(super::in_json!(sqlite "$1"));
+pub(super) const TO_POSTGRES: &str = of_projects!(super::in_json!(postgres "$1"));
 
 /// All grants to a user or token in the projects at these paths.
 pub async fn to(
@@ -251,7 +255,7 @@ pub async fn to(
         Tx::Sqlite(_) => sql!(
             tx,
             fetch_all Row,
-            of_projects!("SELECT value FROM json_each($1)"),
+            TO_SQLITE,
             projects,
             user,
             now,
@@ -260,7 +264,7 @@ pub async fn to(
         Tx::Postgres(_) => sql!(
             tx,
             fetch_all Row,
-            of_projects!("SELECT json_array_elements_text($1::json)"),
+            TO_POSTGRES,
             projects,
             user,
             now,

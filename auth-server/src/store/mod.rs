@@ -30,6 +30,23 @@ macro_rules! above {
 }
 use above;
 
+/// What a column must be to be one of the texts in a JSON array. `SQLite` has no other arrays, but
+/// unfolds these into rows. `PostgreSQL` does too, and then takes them for a hundred and reads the
+/// whole table; of an array it expects ten.
+macro_rules! in_json {
+    (sqlite $array:literal) => {
+        concat!("IN (SELECT value FROM json_each(", $array, "))")
+    };
+    (postgres $array:literal) => {
+        concat!(
+            "= ANY (ARRAY(SELECT json_array_elements_text(",
+            $array,
+            "::json)))"
+        )
+    };
+}
+use in_json;
+
 pub(crate) mod audit;
 pub(crate) mod grants;
 pub(crate) mod groups;
@@ -59,5 +76,7 @@ pub(crate) fn undecodable(
     sqlx::Error::Decode(Box::new(error)).into()
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;

@@ -169,38 +169,39 @@ impl Row {
 }
 
 macro_rules! select_at {
-    ($listed:literal) => {
+    ($listed:expr) => {
         concat!(
             "SELECT p.number, p.path, p.user_id, p.group_id, g.create_on_push, p.project_id,
                     o.number AS project_number, o.visibility, o.created_at, o.version,
                     m.role, m.expires_at AS role_expires_at
-             FROM (",
-            $listed,
-            ") AS l
-             JOIN paths p ON p.path = l.value
+             FROM paths p
              LEFT JOIN groups g ON g.id = p.group_id
              LEFT JOIN projects o ON o.id = p.project_id
-             LEFT JOIN memberships m ON m.path = p.number AND m.user_id = $2"
+             LEFT JOIN memberships m ON m.path = p.number AND m.user_id = $2
+             WHERE p.path ",
+            $listed
         )
     };
 }
+
+pub(super) const AT_SQLITE: &str = select_at!(super::in_json!(sqlite "$1"));
+pub(super) const AT_POSTGRES: &str = select_at!(super::in_json!(postgres "$1"));
 
 /// Those of the paths that belong to somebody, and what the user is at each.
 pub async fn at(tx: &mut Tx, paths: &[&str], user: Option<UserId>) -> Result<Vec<Place>, Error> {
     let paths = serde_json::Value::from(paths).to_string();
     let rows: Vec<Row> = match tx {
-        // SQLite has no arrays, but unfolds a JSON array into rows.
         Tx::Sqlite(_) => sql!(
             tx,
             fetch_all Row,
-            select_at!("SELECT value FROM json_each($1)"),
+            AT_SQLITE,
             paths,
             user
         ),
         Tx::Postgres(_) => sql!(
             tx,
             fetch_all Row,
-            select_at!("SELECT value FROM json_array_elements_text($1::json) AS j (value)"),
+            AT_POSTGRES,
             paths,
             user
         ),
