@@ -72,7 +72,8 @@ impl Session {
 
 /// A browser's session or a client's refresh token. Serialized as the admin API and the audit log
 /// show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Session)]
 pub struct Opened {
     pub id: Uuid,
     pub kind: OpenedKind,
@@ -87,7 +88,8 @@ pub struct Opened {
     pub expires_at: DateTime<Utc>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SessionKind)]
 #[serde(rename_all = "lowercase")]
 pub enum OpenedKind {
     /// A session, by a cookie.

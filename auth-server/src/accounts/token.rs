@@ -42,7 +42,7 @@ pub struct TokenPolicy {
 }
 
 /// A token without its secret. Serialized as the admin API and the audit log show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Token {
     pub id: Uuid,
     /// What people call it.
@@ -50,6 +50,7 @@ pub struct Token {
     #[serde(flatten)]
     pub bearer: Bearer,
     /// `None`: an operator, or a user who is gone.
+    #[schema(value_type = Option<String>)]
     pub created_by: Option<Username>,
     pub created_at: DateTime<Utc>,
     /// `None`: never.
@@ -61,7 +62,7 @@ pub struct Token {
 }
 
 /// On whose behalf a token acts, and how far.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Bearer {
     Personal(PersonalBearer),
@@ -70,24 +71,29 @@ pub enum Bearer {
 }
 
 /// The user, within scopes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PersonalBearer {
+    #[schema(value_type = String)]
     pub user: Username,
     #[serde(skip)]
     pub user_id: UserId,
     #[serde(serialize_with = "words")]
+    #[schema(value_type = Vec<String>)]
     pub scopes: TokenScopes,
 }
 
 /// Nobody but itself, in a group or project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PathBearer {
     /// What to log in as.
     pub username: String,
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub path: RepositoryName,
+    #[schema(value_type = Vec<String>)]
     pub actions: Actions,
     /// `None`: all repositories at and below the path.
+    #[schema(value_type = Option<String>)]
     pub pattern: Option<Pattern>,
 }
 

@@ -2,6 +2,7 @@
 //! forgotten, since only this module can make them:
 //!
 //! - [`Authorized`]: rights that go with the caller alone.
+//! - [`InSession`]: the session of a browser.
 //! - [`OnUser`]: rights on the user in the path. [`OnGroup`], [`OnProject`]: a role in the group or
 //!   project in the path.
 //!
@@ -12,15 +13,17 @@ mod on_path;
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
-use actix_web::http::Method;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
+use service::request::RequestContext;
 
-pub use self::on_path::{AtLeast, Developer, Guest, Maintainer, OnGroup, OnProject, Owner, Seen};
-use super::authenticate::{Caller, authenticate};
+pub use self::on_path::{Developer, Guest, Maintainer, OnGroup, OnProject, Owner, Seen, may};
+use super::authenticate::{Caller, authenticate, reads};
 use super::error::ApiError;
+use crate::accounts::session::Session;
 use crate::accounts::{User, UserError, Username, user};
 use crate::context::Context;
 use crate::state::State;
@@ -107,19 +110,39 @@ impl FromRequest for OnUser {
             };
             // A name that nobody can have is a name that nobody has.
             let username: Username = named.parse().map_err(|_| unknown())?;
-            match &caller {
-                Caller::User(user) if user.username == username => Ok(Self {
-                    user: user.clone(),
-                    context,
-                }),
-                caller if caller.is_administrator() => {
-                    let user = user::find(&context.database, &username)
-                        .await?
-                        .ok_or(UserError::NotFound(username))?;
-                    Ok(Self { user, context })
-                }
-                Caller::User(_) | Caller::Operator(_) => Err(unknown()),
+            if let Some(user) = caller.user().filter(|user| user.username == username) {
+                let user = user.clone();
+                return Ok(Self { user, context });
             }
+            if !caller.is_administrator() {
+                return Err(unknown());
+            }
+            let user = user::find(&context.database, &username)
+                .await?
+                .ok_or(UserError::NotFound(username))?;
+            Ok(Self { user, context })
+        })
+    }
+}
+
+/// The session of the browser that asks.
+#[derive(Debug)]
+pub struct InSession {
+    pub session: Rc<Session>,
+    pub context: Context,
+}
+
+impl FromRequest for InSession {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        authorized(request, async |_, caller, context| {
+            let session = caller.session().cloned();
+            let session = session.ok_or_else(|| {
+                ApiError::not_found("this is a token; sessions are opened by browsers")
+            })?;
+            Ok(Self { session, context })
         })
     }
 }
@@ -139,24 +162,43 @@ where
         let state = request
             .app_data::<web::Data<State>>()
             .ok_or_else(ApiError::misconfigured)?;
-        let caller = authenticate(&request, state).await?;
+        let caller = authenticate(&request, state)
+            .await
+            .map_err(ApiError::for_api)?;
         let context = caller.context(&request, state);
         request.extensions_mut().insert(context.clone());
         check(request, caller, context).await
     })
 }
 
-/// <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>; other clients than browsers do
-/// not send it.
-fn refuse_other_sites(request: &HttpRequest) -> Result<(), ApiError> {
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
+/// Refuses changes that a browser sends for a page of another site. Other clients send neither of
+/// the headers. <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>
+pub fn refuse_other_sites(request: &HttpRequest) -> Result<(), ApiError> {
+    if reads(request) {
         return Ok(());
     }
     let site = request.headers().get("sec-fetch-site");
-    match site.map(HeaderValue::as_bytes) {
-        None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => Err(ApiError::denied(
+    let ours = match site.map(HeaderValue::as_bytes) {
+        Some(site) => matches!(site, b"same-origin" | b"none"),
+        // A browser that is too old to say so, or a site without TLS.
+        None => is_ours(request),
+    };
+    if ours {
+        Ok(())
+    } else {
+        Err(ApiError::denied(
             "a page of another site sent this request; changes are taken from this site alone",
-        )),
+        ))
     }
+}
+
+/// Whether `Origin`, if there is one, is where the request went.
+fn is_ours(request: &HttpRequest) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else {
+        return true;
+    };
+    let told = RequestContext::of(request).origin(request);
+    let host = told.host.map(|host| host.to_string());
+    let ours = host.map(|host| format!("{}://{host}", told.scheme.as_str()));
+    ours.is_some_and(|ours| origin.as_bytes().eq_ignore_ascii_case(ours.as_bytes()))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::basic::InvalidBasic;
 use super::parameters::InvalidParameters;
+use crate::access::UnknownTokenScope;
 use crate::accounts::login::LoginError;
 use crate::accounts::password::WeakPassword;
 use crate::accounts::session::SessionError;
@@ -31,7 +32,10 @@ const INTERNAL_MESSAGE: &str =
 
 /// With 401, as RFC 9110 asks; a browser then shows its form. Clients of the token realm read
 /// Bearer challenges alone and ignore it.
-const CHALLENGE: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
+const BASIC: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
+
+/// With 401 of the admin API. RFC 6750, section 3.
+const BEARER: &str = "Bearer realm=\"portcullis\"";
 
 /// When to come back if the database is away.
 const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -107,6 +111,8 @@ pub struct ApiError {
     code: Code,
     message: String,
     retry_after: Option<Duration>,
+    /// With 401.
+    challenge: &'static str,
     /// The methods that an address knows, for 405.
     allow: Option<HeaderValue>,
 }
@@ -118,6 +124,7 @@ impl ApiError {
             code,
             message: message.into(),
             retry_after: None,
+            challenge: BASIC,
             allow: None,
         }
     }
@@ -125,6 +132,14 @@ impl ApiError {
     /// Every code that an answer may have.
     pub fn codes() -> Vec<&'static str> {
         Code::ALL.iter().map(|code| code.as_str()).collect()
+    }
+
+    /// The same told to a client of the admin API: a browser shows no form of its own then.
+    pub fn for_api(self) -> Self {
+        Self {
+            challenge: BEARER,
+            ..self
+        }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -245,7 +260,7 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(CHALLENGE),
+                HeaderValue::from_static(self.challenge),
             );
         }
         if let Some(retry_after) = self.retry_after {
@@ -522,6 +537,12 @@ impl From<InvalidEmail> for ApiError {
 
 impl From<WeakPassword> for ApiError {
     fn from(error: WeakPassword) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<UnknownTokenScope> for ApiError {
+    fn from(error: UnknownTokenScope) -> Self {
         Self::invalid(error.to_string())
     }
 }

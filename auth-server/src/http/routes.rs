@@ -19,6 +19,8 @@ use crate::audit::Action;
 pub enum Requires {
     Nothing,
     AnyUser,
+    /// A browser that is logged in.
+    InSession,
     /// The user whom the address names, or an administrator.
     ThatUser,
     Administrator,

@@ -1,18 +1,24 @@
 //! A whole auth-server on a port of its own, for tests that speak HTTP to it.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use database::Database;
 use registry_token::{Claims, TrustedKeys, Verifier, VerifierSettings};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::server::{Address, BoundAddress, Listener, Server, ServerOptions};
 use service::shutdown::Shutdown;
 
 use crate::Application;
+use crate::accounts::UserError;
 use crate::accounts::password::HashCost;
+use crate::accounts::token::{self, NewPersonalToken};
+use crate::accounts::user::{self, NewUser};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::context::Context;
 use crate::testing;
 
 pub const ADMIN_PASSWORD: &str = "the admin's password";
@@ -24,6 +30,8 @@ pub struct TestApp {
     pub clock: Clock,
     pub client: reqwest::Client,
     pub application: Application,
+    /// The secret of a personal token of everybody there is.
+    tokens: Mutex<BTreeMap<String, String>>,
     shutdown: Shutdown,
     _folder: tempfile::TempDir,
 }
@@ -71,21 +79,54 @@ impl TestApp {
             clock,
             client: reqwest::Client::new(),
             application,
+            tokens: Mutex::default(),
             shutdown,
             _folder: folder,
         };
+        app.remember_token("admin").await;
         for username in ["alice", "bob"] {
             app.create_user(username).await;
         }
         app
     }
 
-    /// A user with the usual password.
+    /// A user with the usual password, unless there is one of this name.
     pub async fn create_user(&self, username: &str) {
-        let body = json!({"username": username, "password": PASSWORD});
-        self.admin(Method::POST, "/api/v1/users", &body)
-            .await
-            .expect(201);
+        let new = NewUser {
+            password: Some(testing::hash(PASSWORD).await),
+            ..testing::new_user(username)
+        };
+        match user::create(&self.context(), new).await {
+            Ok(_) => self.remember_token(username).await,
+            Err(UserError::UsernameTaken(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn remember_token(&self, username: &str) {
+        let token = self.token_of(username, "api").await;
+        self.tokens
+            .lock()
+            .unwrap()
+            .insert(username.to_owned(), token);
+    }
+
+    /// A new personal token with these scopes.
+    pub async fn token_of(&self, username: &str, scopes: &str) -> String {
+        let found = user::find(self.database(), &testing::name(username)).await;
+        let new = NewPersonalToken {
+            name: format!("test {}", self.clock.uuid()),
+            scopes: scopes.parse().unwrap(),
+            expires_at: None,
+        };
+        let policy = self.application.state.token_policy;
+        let user = found.unwrap().expect(username);
+        let made = token::create_personal(&self.context(), policy, &user, new).await;
+        made.unwrap().secret.secret().expose_secret().to_owned()
+    }
+
+    pub fn context(&self) -> Context {
+        testing::context_at(self.database(), &self.clock)
     }
 
     pub fn database(&self) -> &Database {
@@ -96,13 +137,16 @@ impl TestApp {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// A request to the admin API, by one of those who are there from the start.
+    /// A request to the admin API with a personal token.
     pub fn request_as(&self, who: &str, method: Method, path: &str) -> RequestBuilder {
-        let password = match who {
-            "admin" => ADMIN_PASSWORD,
-            _ => PASSWORD,
-        };
-        self.request(method, path).basic_auth(who, Some(password))
+        let tokens = self.tokens.lock().unwrap();
+        self.request(method, path).bearer_auth(&tokens[who])
+    }
+
+    /// `POST /api/v1/session`.
+    pub async fn log_in(&self, username: &str, password: &str) -> Answer {
+        let body = json!({"username": username, "password": password});
+        Answer::of(self.request(Method::POST, "/api/v1/session").json(&body)).await
     }
 
     /// As the administrator.

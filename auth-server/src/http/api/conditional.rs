@@ -86,6 +86,12 @@ pub fn changed(
         .json(json)
 }
 
+/// An answer that nobody in between, and no browser, may keep.
+pub fn no_store(mut response: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
 fn entity_tag(version: i64) -> String {
     format!("\"{version}\"")
 }

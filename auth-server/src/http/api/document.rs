@@ -14,8 +14,12 @@ use utoipa::openapi::{ObjectBuilder, Required};
 use utoipa::{IntoParams, OpenApi};
 
 use super::listing::List;
-use super::{audit, grants, groups, keys, me, members, projects, system, users};
+use super::{
+    audit, grants, groups, keys, me, members, path_tokens, projects, session, sessions, system,
+    tokens, users,
+};
 use crate::accounts::PageRequest;
+use crate::http::authenticate::COOKIE;
 use crate::http::error::ApiError;
 use crate::http::routes::{ENDPOINTS, Requires};
 
@@ -29,7 +33,17 @@ use crate::http::routes::{ENDPOINTS, Requires};
     ),
     servers((url = "/")),
     paths(
+        session::create,
+        session::show,
+        session::delete,
         me::show,
+        me::change_password,
+        tokens::list_mine,
+        tokens::create_mine,
+        tokens::revoke_mine,
+        sessions::list_mine,
+        sessions::revoke_all_mine,
+        sessions::revoke_mine,
         system::show,
         audit::list,
         audit::export,
@@ -44,6 +58,12 @@ use crate::http::routes::{ENDPOINTS, Requires};
         users::change,
         users::delete,
         users::set_password,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
+        sessions::list,
+        sessions::revoke_all,
+        sessions::revoke,
         groups::list,
         groups::create,
         groups::show,
@@ -65,6 +85,15 @@ use crate::http::routes::{ENDPOINTS, Requires};
         grants::show,
         grants::change,
         grants::delete,
+        path_tokens::list_of_group,
+        path_tokens::list_of_project,
+        path_tokens::list_job_tokens,
+        path_tokens::create_in_group,
+        path_tokens::create_in_project,
+        path_tokens::create_job_token,
+        path_tokens::revoke_in_group,
+        path_tokens::revoke_in_project,
+        path_tokens::revoke_job_token,
         show,
     )
 )]
@@ -73,11 +102,21 @@ struct Handlers;
 /// The lists, and what can be asked of each.
 const LISTS: &[(&str, &List)] = &[
     ("/api/v1/groups", &groups::LIST),
+    ("/api/v1/groups/{group}/deploy-tokens", &path_tokens::LIST),
     ("/api/v1/groups/{group}/members", &members::LIST),
+    ("/api/v1/me/sessions", &sessions::LIST),
+    ("/api/v1/me/tokens", &tokens::LIST),
     ("/api/v1/projects", &projects::LIST),
+    (
+        "/api/v1/projects/{project}/deploy-tokens",
+        &path_tokens::LIST,
+    ),
     ("/api/v1/projects/{project}/grants", &grants::LIST),
+    ("/api/v1/projects/{project}/job-tokens", &path_tokens::LIST),
     ("/api/v1/projects/{project}/members", &members::LIST),
     ("/api/v1/users", &users::LIST),
+    ("/api/v1/users/{username}/sessions", &sessions::LIST),
+    ("/api/v1/users/{username}/tokens", &tokens::LIST),
 ];
 
 /// Schemas of objects that have a version, and hence an entity tag.
@@ -150,6 +189,13 @@ fn complete() -> Value {
             "type": "http",
             "scheme": "bearer",
             "description": "A personal token with the scope `api`, or `read_api` for reading.",
+        },
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": COOKIE,
+            "description": "The cookie of `POST /api/v1/session`; changes take the header \
+                            `X-CSRF-Token` too, which `GET /api/v1/session` tells.",
         },
     });
     for endpoint in ENDPOINTS {
@@ -322,16 +368,20 @@ fn add_errors(operation: &mut Map<String, Value>, method: &Method, requires: Req
     ];
     for (status, description, applies) in errors {
         if applies {
-            operation["responses"][status.to_string()] = json!({
-                "description": description,
-                "content": {
+            operation["responses"][status.to_string()] = json!({"description": description});
+        }
+    }
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        for (status, response) in responses {
+            if status.starts_with(['4', '5']) {
+                response["content"] = json!({
                     "application/json": {"schema": {"$ref": "#/components/schemas/Errors"}},
-                },
-            });
+                });
+            }
         }
     }
     let security = if protected {
-        json!([{"token": []}])
+        json!([{"token": []}, {"session": []}])
     } else {
         json!([])
     };

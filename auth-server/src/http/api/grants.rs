@@ -2,14 +2,13 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use registry_token::Actions;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::document::IfMatch;
 use super::listing::List;
-use super::time::Time;
+use super::values::{GivenActions, Time};
 use super::{conditional, merge};
 use crate::accounts::GrantError;
 use crate::accounts::grant::{self, Grant, GrantChange, GrantId, NewGrant, NewGrantee};
@@ -34,7 +33,7 @@ struct NewGrantJson {
     token: Option<Uuid>,
     /// `pull`, `push`, `delete`
     #[schema(value_type = Vec<String>, examples(json!(["pull", "push"])))]
-    actions: Actions,
+    actions: GivenActions,
     /// Which repositories of the project: `*` stands for anything within a component of the name,
     /// `**` for any components. All, if nothing is said
     #[schema(max_length = 255, examples("team/app/**"))]
@@ -50,7 +49,7 @@ struct NewGrantJson {
 struct GrantChangeJson {
     #[serde(default, deserialize_with = "merge::value")]
     #[schema(value_type = Vec<String>)]
-    actions: Option<Actions>,
+    actions: Option<GivenActions>,
     #[serde(default, deserialize_with = "merge::value")]
     #[schema(value_type = String)]
     pattern: Option<String>,
@@ -116,7 +115,7 @@ pub async fn create(on: OnProject<Maintainer>, body: JsonBody) -> Result<HttpRes
         .unwrap_or_else(|| format!("{}/**", project.path));
     let new = NewGrant {
         to,
-        actions: json.actions,
+        actions: json.actions.0,
         pattern: pattern.parse()?,
         expires_at: json.expires_at.map(|time| time.0),
     };
@@ -169,7 +168,7 @@ pub async fn change(
     let expected = conditional::expected(&request)?;
     let json: GrantChangeJson = body.read().await?;
     let change = GrantChange {
-        actions: json.actions,
+        actions: json.actions.map(|given| given.0),
         pattern: json.pattern.map(|pattern| pattern.parse()).transpose()?,
         expires_at: json.expires_at.map(|time| time.map(|time| time.0)),
     };

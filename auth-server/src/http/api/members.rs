@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::conditional;
 use super::document::{IfMatch, IfNoneMatch};
 use super::listing::List;
-use super::time::Time;
+use super::values::Time;
 use crate::accounts::membership::{
     self, Member, MemberFilter, Membership, NewMembership, SetMembership,
 };

@@ -3,10 +3,10 @@
 use actix_web::web;
 
 use super::Requires::{
-    Administrator, AnyUser, Group, Nothing, Project, SeesGroup, SeesProject, ThatUser,
+    Administrator, AnyUser, Group, InSession, Nothing, Project, SeesGroup, SeesProject, ThatUser,
 };
 use super::{DELETE, Endpoint, GET, GET_ALONE, PATCH, POST, PUT, change, read};
-use crate::accounts::Role::{Guest, Maintainer, Owner};
+use crate::accounts::Role::{Developer, Guest, Maintainer, Owner};
 use crate::audit::Action;
 use crate::http::{api, keys, token};
 use crate::web as pages;
@@ -29,7 +29,61 @@ pub static ENDPOINTS: &[Endpoint] = &[
     read("/api/v1/openapi.json", GET, Nothing, || {
         web::to(api::document::show)
     }),
+    read("/api/v1/session", GET, InSession, || {
+        web::to(api::session::show)
+    }),
+    read("/api/v1/session", POST, Nothing, || {
+        web::to(api::session::create)
+    }),
+    change(
+        "/api/v1/session",
+        DELETE,
+        InSession,
+        Action::SessionRevoke,
+        || web::to(api::session::delete),
+    ),
     read("/api/v1/me", GET, AnyUser, || web::to(api::me::show)),
+    change(
+        "/api/v1/me/password",
+        PUT,
+        AnyUser,
+        Action::UserSetPassword,
+        || web::to(api::me::change_password),
+    ),
+    read("/api/v1/me/tokens", GET, AnyUser, || {
+        web::to(api::tokens::list_mine)
+    }),
+    change(
+        "/api/v1/me/tokens",
+        POST,
+        AnyUser,
+        Action::TokenCreate,
+        || web::to(api::tokens::create_mine),
+    ),
+    change(
+        "/api/v1/me/tokens/{token}",
+        DELETE,
+        AnyUser,
+        Action::TokenRevoke,
+        || web::to(api::tokens::revoke_mine),
+    ),
+    read("/api/v1/me/sessions", GET, AnyUser, || {
+        web::to(api::sessions::list_mine)
+    }),
+    change(
+        "/api/v1/me/sessions",
+        DELETE,
+        AnyUser,
+        Action::SessionRevoke,
+        || web::to(api::sessions::revoke_all_mine),
+    ),
+    change(
+        "/api/v1/me/sessions/{session}",
+        DELETE,
+        AnyUser,
+        Action::SessionRevoke,
+        || web::to(api::sessions::revoke_mine),
+    ),
     read("/api/v1/system", GET, Administrator, || {
         web::to(api::system::show)
     }),
@@ -100,6 +154,40 @@ pub static ENDPOINTS: &[Endpoint] = &[
         Action::UserSetPassword,
         || web::to(api::users::set_password),
     ),
+    read("/api/v1/users/{username}/tokens", GET, ThatUser, || {
+        web::to(api::tokens::list)
+    }),
+    change(
+        "/api/v1/users/{username}/tokens",
+        POST,
+        ThatUser,
+        Action::TokenCreate,
+        || web::to(api::tokens::create),
+    ),
+    change(
+        "/api/v1/users/{username}/tokens/{token}",
+        DELETE,
+        ThatUser,
+        Action::TokenRevoke,
+        || web::to(api::tokens::revoke),
+    ),
+    read("/api/v1/users/{username}/sessions", GET, ThatUser, || {
+        web::to(api::sessions::list)
+    }),
+    change(
+        "/api/v1/users/{username}/sessions",
+        DELETE,
+        ThatUser,
+        Action::SessionRevoke,
+        || web::to(api::sessions::revoke_all),
+    ),
+    change(
+        "/api/v1/users/{username}/sessions/{session}",
+        DELETE,
+        ThatUser,
+        Action::SessionRevoke,
+        || web::to(api::sessions::revoke),
+    ),
     read("/api/v1/groups", GET, AnyUser, || {
         web::to(api::groups::list)
     }),
@@ -139,6 +227,26 @@ pub static ENDPOINTS: &[Endpoint] = &[
         Group(Owner),
         Action::MemberRemove,
         || web::to(api::members::remove_from_group),
+    ),
+    read(
+        "/api/v1/groups/{group}/deploy-tokens",
+        GET,
+        Group(Maintainer),
+        || web::to(api::path_tokens::list_of_group),
+    ),
+    change(
+        "/api/v1/groups/{group}/deploy-tokens",
+        POST,
+        Group(Maintainer),
+        Action::TokenCreate,
+        || web::to(api::path_tokens::create_in_group),
+    ),
+    change(
+        "/api/v1/groups/{group}/deploy-tokens/{token}",
+        DELETE,
+        Group(Maintainer),
+        Action::TokenRevoke,
+        || web::to(api::path_tokens::revoke_in_group),
     ),
     read("/api/v1/projects", GET, AnyUser, || {
         web::to(api::projects::list)
@@ -219,5 +327,45 @@ pub static ENDPOINTS: &[Endpoint] = &[
         Project(Maintainer),
         Action::GrantDelete,
         || web::to(api::grants::delete),
+    ),
+    read(
+        "/api/v1/projects/{project}/deploy-tokens",
+        GET,
+        Project(Maintainer),
+        || web::to(api::path_tokens::list_of_project),
+    ),
+    change(
+        "/api/v1/projects/{project}/deploy-tokens",
+        POST,
+        Project(Maintainer),
+        Action::TokenCreate,
+        || web::to(api::path_tokens::create_in_project),
+    ),
+    change(
+        "/api/v1/projects/{project}/deploy-tokens/{token}",
+        DELETE,
+        Project(Maintainer),
+        Action::TokenRevoke,
+        || web::to(api::path_tokens::revoke_in_project),
+    ),
+    read(
+        "/api/v1/projects/{project}/job-tokens",
+        GET,
+        Project(Maintainer),
+        || web::to(api::path_tokens::list_job_tokens),
+    ),
+    change(
+        "/api/v1/projects/{project}/job-tokens",
+        POST,
+        Project(Developer),
+        Action::TokenCreate,
+        || web::to(api::path_tokens::create_job_token),
+    ),
+    change(
+        "/api/v1/projects/{project}/job-tokens/{token}",
+        DELETE,
+        Project(Maintainer),
+        Action::TokenRevoke,
+        || web::to(api::path_tokens::revoke_job_token),
     ),
 ];

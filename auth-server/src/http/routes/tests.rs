@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{ENDPOINTS, Endpoint, Requires};
 use crate::accounts::Role;
@@ -10,6 +13,10 @@ use crate::http::test_app::{Answer, PASSWORD, TestApp};
 struct World {
     grant: String,
     key: String,
+    /// A token of every kind, by the part of the addresses that they are below.
+    tokens: BTreeMap<&'static str, String>,
+    /// Two sessions of alice, at the ends of two kinds of addresses.
+    session: String,
 }
 
 impl World {
@@ -21,8 +28,7 @@ impl World {
             .into_iter()
             .chain(["alice", "bob"])
         {
-            let body = json!({"username": role, "password": PASSWORD});
-            post("/api/v1/users", body).await;
+            app.create_user(role).await;
         }
         post("/api/v1/groups", json!({"path": "team"})).await;
         for role in Role::ALL.map(Role::as_str) {
@@ -39,9 +45,33 @@ impl World {
         let grant = json!({"user": "alice", "actions": ["pull"]});
         let grant = post("/api/v1/projects/team%2Fapp/grants", grant).await;
         let key = app.application.state.issuer.keys.current().unwrap();
+        let id = |made: Answer| made.expect(201).json()["id"].as_str().unwrap().to_owned();
+        let mut tokens = BTreeMap::new();
+        for (kind, body) in [
+            ("users/alice/tokens", json!({"scopes": ["api"]})),
+            ("groups/team/deploy-tokens", json!({"actions": ["pull"]})),
+            (
+                "projects/team%2Fapp/deploy-tokens",
+                json!({"actions": ["pull"]}),
+            ),
+            (
+                "projects/team%2Fapp/job-tokens",
+                json!({"actions": ["pull"]}),
+            ),
+        ] {
+            let mut body = body;
+            body["name"] = format!("t{}", app.clock.uuid().simple()).into();
+            tokens.insert(kind, id(post(&format!("/api/v1/{kind}"), body).await));
+        }
+        app.log_in("alice", PASSWORD).await.expect(201);
+        let sessions = app
+            .admin(Method::GET, "/api/v1/users/alice/sessions", &json!(null))
+            .await;
         Self {
             key: key.thumbprint(),
-            grant: grant.expect(201).json()["id"].as_str().unwrap().to_owned(),
+            grant: id(grant),
+            tokens,
+            session: sessions.json()[0]["id"].as_str().unwrap().to_owned(),
         }
     }
 
@@ -53,8 +83,18 @@ impl World {
             .replace("{project}", "team%2Fapp")
             .replace("{key}", &self.key)
             .replace("{grant}", &self.grant)
+            .replace("{session}", &self.session)
             .replace("{version}", &crate::web::explorer::VERSION)
             .replace("{file}", "explorer.js");
+        let kind = path
+            .strip_prefix("/api/v1/")
+            .and_then(|path| path.strip_suffix("/{token}"));
+        let path = match kind {
+            // Whose they are depends on who asks: nobody's of these.
+            Some("me/tokens") => path.replace("{token}", &Uuid::nil().to_string()),
+            Some(kind) => path.replace("{token}", &self.tokens[kind]),
+            None => path,
+        };
         assert!(
             !path.contains('{'),
             "give a value for the parameter of {path}"
@@ -112,6 +152,8 @@ fn expected(requires: Requires, who: &str) -> Is {
     // Alice is a guest too, of the group and of the project.
     let role = role.or((who == "alice").then_some(Role::Guest));
     match requires {
+        // Nobody here is a browser.
+        Requires::InSession => Misled,
         _ if who == "admin" => LetIn,
         Requires::Nothing | Requires::AnyUser => LetIn,
         Requires::ThatUser if who == "alice" => LetIn,
@@ -161,7 +203,12 @@ async fn every_address_lets_in_whom_the_table_says() {
         assert_eq!(Answer::of(wrong).await.status, 401, "{context}");
         for who in everybody {
             let status = ask(&app, &method, &world.address(endpoint), Some(who)).await;
-            let expected = expected(endpoint.requires, who);
+            let expected = match endpoint.path {
+                // Another's, or nobody's.
+                "/api/v1/me/sessions/{session}" if who != "alice" => Is::Misled,
+                "/api/v1/me/tokens/{token}" => Is::Misled,
+                _ => expected(endpoint.requires, who),
+            };
             assert_eq!(Is::by(status), expected, "{who}: {context}: {status}");
             if method == Method::DELETE && expected == Is::LetIn {
                 world = World::prepare(&app).await;
@@ -179,7 +226,7 @@ async fn what_is_not_there_is_told_as_what_may_not_be_known() {
         let named = endpoint.path.split(['{', '}']).nth(1);
         let hides = !matches!(
             endpoint.requires,
-            Requires::Nothing | Requires::AnyUser | Requires::Administrator
+            Requires::Nothing | Requires::AnyUser | Requires::InSession | Requires::Administrator
         );
         let Some(named) = named.filter(|_| hides) else {
             continue;
@@ -195,7 +242,9 @@ async fn what_is_not_there_is_told_as_what_may_not_be_known() {
         let told = async |path: &str| {
             let request = app.request_as("bob", method.clone(), path);
             let answer = Answer::of(request.json(&json!({"no": "such field"}))).await;
-            let text = answer.text.replace("nothing-of-the-kind", name);
+            let text = answer
+                .text
+                .replace("nothing-of-the-kind", &name.replace("%2F", "/"));
             (answer.status, text)
         };
         let (one, two) = (told(&there).await, told(&not_there).await);

@@ -29,7 +29,7 @@ async fn events_come_by_page_the_newest_first() {
     assert!(total >= 5, "alice, bob and three more: {total}");
     let entry = &first.json()[0];
     assert_eq!(entry["subject"]["name"], "eve");
-    assert_eq!(entry["actor"]["name"], "admin");
+    assert_eq!(entry["actor"]["name"], "tester");
     assert_eq!(entry["after"]["username"], "eve");
 
     let mut seen = numbers(&first);

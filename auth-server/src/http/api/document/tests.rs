@@ -56,7 +56,7 @@ fn every_operation_says_what_it_is_and_what_may_go_wrong() {
         );
         assert!(responses.contains_key("503"), "{context}");
         let protected = operation["security"] != serde_json::json!([]);
-        assert_eq!(protected, responses.contains_key("401"), "{context}");
+        assert!(!protected || responses.contains_key("401"), "{context}");
         for name in path.split(['{', '}']).skip(1).step_by(2) {
             let parameters = operation["parameters"].as_array().expect(&context);
             assert!(
