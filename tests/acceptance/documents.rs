@@ -84,14 +84,15 @@ fn in_place(text: &str, replacements: &[(&str, &str)]) -> String {
 }
 
 /// Runs a command line as it is written; one that would ask for a password is told it.
-fn run(line: &str, docker: &Docker, folder: &Path) -> Finished {
+fn run(line: &str, docker: Option<&Docker>, folder: &Path) -> Finished {
     let mut words = line.split_whitespace();
     let program = words.next().unwrap();
     let arguments: Vec<&str> = words.collect();
     let asks = line.starts_with("docker login") || line.starts_with("portcullis auth user create");
     let mut invocation = match program {
-        "docker" => docker.command(arguments),
+        "docker" => docker.expect("who needs it brings it").command(arguments),
         "portcullis" => Invocation::portcullis().args(arguments),
+        "openssl" => Invocation::new(program).args(arguments),
         other => panic!("what is {other}? `{line}`"),
     };
     if asks {
@@ -118,7 +119,7 @@ async fn the_readme_leads_from_nothing_to_an_image_that_others_pull() {
     let folder = portcullis.folder();
     for command in &commands(&readme)[1..] {
         let line = command.replace("localhost:5000", &portcullis.host());
-        run(&line, &docker, folder.parent().unwrap());
+        run(&line, Some(&docker), folder.parent().unwrap());
     }
 
     let list = portcullis.accounts(["auth", "user", "list"]).run();
@@ -178,7 +179,7 @@ async fn the_two_servers_run_apart_as_their_document_says() {
         if line.starts_with("portcullis registry serve") {
             registry = Some(Process::start(serve(line)).await);
         } else {
-            run(line, &Docker::new(), path);
+            run(line, None, path);
         }
     }
 
@@ -188,6 +189,71 @@ async fn the_two_servers_run_apart_as_their_document_says() {
     let image = Image::random();
     repository.push(&image, "1").await;
     repository.expect_image(&image, "1").await;
+}
+
+#[tokio::test]
+async fn keys_are_kept_as_their_document_says() {
+    let portcullis = Portcullis::up().await;
+    let folder = portcullis.folder().parent().unwrap().to_owned();
+    let pair = ["-keyout", "token.key", "-out", "token.crt"];
+    Invocation::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=our own",
+        ])
+        .args(pair)
+        .current_dir(&folder)
+        .run()
+        .expect_success();
+    let list = portcullis.accounts(["auth", "key", "list", "--output", "json"]);
+    let states = || -> Vec<(String, String)> {
+        let keys = list.run().expect_success().json();
+        let text = |key: &serde_json::Value, name: &str| key[name].as_str().unwrap().to_owned();
+        let keys = keys.as_array().unwrap().iter();
+        keys.map(|key| (text(key, "thumbprint"), text(key, "state")))
+            .collect()
+    };
+    let mut typed = 0;
+    for line in commands(&document("docs/keys.md")) {
+        let meant = if line.ends_with("--force") {
+            "signing"
+        } else {
+            "published"
+        };
+        let line = if line.contains("KEY") {
+            let keys = states();
+            let (key, _) = keys.iter().find(|(_, state)| state == meant).unwrap();
+            in_place(&line, &[("KEY", key)])
+        } else {
+            line
+        };
+        run(&line, None, &folder);
+        typed += 1;
+    }
+    assert_eq!(typed, 6);
+    // The first, the one that replaced it, the one that was taken back, and the imported one.
+    let now: Vec<String> = states().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(now, ["retired", "signing", "retired", "published"]);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_searched_as_its_document_says() {
+    let portcullis = Portcullis::up().await;
+    portcullis.new_user("alice");
+    let folder = portcullis.folder().parent().unwrap().to_owned();
+    let typed = commands(&document("docs/audit.md"));
+    assert_eq!(typed.len(), 5);
+    for line in &typed {
+        let said = run(line, None, &folder);
+        if line.contains("--action user ") || line.contains("jsonl") {
+            said.expect_says(["user.create", "alice"]);
+        }
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod crash;
 mod credentials;
 mod disk;
 mod documents;
+mod key_rotation;
 mod manifests;
 mod mounts;
 mod operation;
