@@ -85,7 +85,7 @@ fn in_place(text: &str, replacements: &[(&str, &str)]) -> String {
 
 /// Runs a command line as it is written; one that would ask for a password is told it.
 fn run(line: &str, docker: Option<&Docker>, folder: &Path) -> Finished {
-    let mut words = line.split_whitespace();
+    let mut words = line.split_whitespace().map(|word| word.trim_matches('\''));
     let program = words.next().unwrap();
     let arguments: Vec<&str> = words.collect();
     let asks = line.starts_with("docker login") || line.starts_with("portcullis auth user create");
@@ -124,6 +124,25 @@ async fn the_readme_leads_from_nothing_to_an_image_that_others_pull() {
 
     let list = portcullis.accounts(["auth", "user", "list"]).run();
     list.expect_success().expect_says(["alice"]);
+}
+
+#[tokio::test]
+async fn accounts_and_tokens_are_managed_as_their_documents_say() {
+    let portcullis = Portcullis::up().await;
+    let folder = portcullis.folder();
+    let folder = folder.parent().unwrap();
+    // Of `htpasswd -nbB carol …`
+    let entry = "carol:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n";
+    std::fs::write(folder.join("htpasswd"), entry).unwrap();
+
+    for name in ["docs/accounts.md", "docs/tokens.md"] {
+        for line in commands(&document(name)) {
+            run(&line, None, folder);
+        }
+    }
+
+    let list = portcullis.accounts(["auth", "user", "list"]).run();
+    list.expect_success().expect_says(["alice", "bob", "carol"]);
 }
 
 #[tokio::test]
