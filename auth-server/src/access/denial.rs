@@ -149,21 +149,22 @@ fn in_project(project: &Project, rules: &[Rule<'_>], action: Action) -> String {
 
 /// Depends on nothing but what was asked.
 fn unknown(name: &RepositoryName, action: Action) -> String {
-    let namespace = name.namespace();
-    let needed = role_for(action);
-    match name.as_str().split_once('/') {
-        None => format!(
-            "you may not {} {name}, or there is no such project: ask an administrator",
-            phrase(action)
+    let (needed, phrase) = (role_for(action), phrase(action));
+    let Some((namespace, below)) = name.as_str().split_once('/') else {
+        return format!(
+            "you may not {phrase} {name}: ask an administrator for a project or a role"
+        );
+    };
+    let project = below.split('/').next().unwrap_or(below);
+    match action {
+        Action::Push => format!(
+            "you may not {phrase} {name}: ask whoever owns {namespace} to make you a {needed}, or to \
+             create the project {namespace}/{project} first"
         ),
-        Some((_, below)) => {
-            let component = below.split('/').next().unwrap_or(below);
-            format!(
-                "you may not {} {name}, or there is no project for it, such as \
-                 {namespace}/{component}: ask whoever owns {namespace} to make you a {needed}",
-                phrase(action)
-            )
-        }
+        Action::Pull | Action::Delete | Action::All => format!(
+            "you may not {phrase} {name}, or it does not exist: ask whoever owns {namespace} to make \
+             you a {needed}"
+        ),
     }
 }
 
