@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::connection::Connection;
-use super::place::{Expiry, Place};
+use super::place::{Expiry, Owner as _, Place};
 use super::shown::{Column, OutputFormat};
 use crate::cli::Output;
 use crate::failure::Failure;

@@ -59,10 +59,10 @@ pub enum Auth {
     Token(token::PersonalToken),
     /// Manage deploy tokens of groups and projects
     #[command(subcommand, arg_required_else_help = true)]
-    DeployToken(token::PathToken),
+    DeployToken(token::PathToken<place::Place>),
     /// Manage job tokens: deploy tokens for one pipeline run
     #[command(subcommand, arg_required_else_help = true)]
-    JobToken(token::PathToken),
+    JobToken(token::PathToken<place::InProject>),
     /// Manage the keys that sign tokens
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::Key),

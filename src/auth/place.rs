@@ -18,9 +18,28 @@ pub struct Place {
     project: Option<String>,
 }
 
-impl Place {
+/// A project.
+#[derive(Debug, Args)]
+pub struct InProject {
+    /// Of this project, such as `platform/backend/api`
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::Other)]
+    project: String,
+}
+
+/// Something that tokens belong to.
+pub trait Owner: Args {
     /// The address of what lies below it.
-    pub fn api<'s>(&'s self, below: impl IntoIterator<Item = &'s str>) -> ApiPath {
+    fn api<'s>(&'s self, below: impl IntoIterator<Item = &'s str>) -> ApiPath;
+}
+
+impl Owner for InProject {
+    fn api<'s>(&'s self, below: impl IntoIterator<Item = &'s str>) -> ApiPath {
+        ApiPath::new(["projects", &self.project].into_iter().chain(below))
+    }
+}
+
+impl Owner for Place {
+    fn api<'s>(&'s self, below: impl IntoIterator<Item = &'s str>) -> ApiPath {
         let kind = if self.group.is_some() {
             "groups"
         } else {
@@ -28,7 +47,9 @@ impl Place {
         };
         ApiPath::new([kind, self.path()].into_iter().chain(below))
     }
+}
 
+impl Place {
     pub fn path(&self) -> &str {
         let either = self.group.as_deref().or(self.project.as_deref());
         either.unwrap_or_default()

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::place::{Expiry, Place};
+use super::place::{Expiry, InProject, Owner, Place};
 use super::shown::{Column, OutputFormat};
 use crate::failure::Failure;
 use crate::output;
@@ -93,15 +93,15 @@ pub enum Scope {
     ReadApi,
 }
 
-/// Deploy tokens and job tokens differ in who makes them and how long they last.
+/// Deploy tokens and job tokens differ in what they belong to, and in how long they last.
 #[derive(Debug, Subcommand)]
-pub enum PathToken {
+pub enum PathToken<O: Owner> {
     /// Create a token with a username and rights of its own; prints it once
     Create {
         /// What to call it
         name: String,
         #[command(flatten)]
-        place: Place,
+        owner: O,
         /// What it may do: pull, push, delete
         #[arg(
             long,
@@ -122,10 +122,10 @@ pub enum PathToken {
         #[command(flatten)]
         connection: Connection,
     },
-    /// List the tokens of a group or project
+    /// List tokens
     List {
         #[command(flatten)]
-        place: Place,
+        owner: O,
         #[command(flatten)]
         format: OutputFormat,
         #[command(flatten)]
@@ -136,7 +136,7 @@ pub enum PathToken {
         /// From the list
         id: Uuid,
         #[command(flatten)]
-        place: Place,
+        owner: O,
         #[command(flatten)]
         connection: Connection,
     },
@@ -184,20 +184,20 @@ pub async fn personal(command: PersonalToken) -> Result<(), Failure> {
 }
 
 /// `auth deploy-token …`
-pub async fn deploy(command: PathToken) -> Result<(), Failure> {
+pub async fn deploy(command: PathToken<Place>) -> Result<(), Failure> {
     of_path("deploy-tokens", command).await
 }
 
 /// `auth job-token …`
-pub async fn job(command: PathToken) -> Result<(), Failure> {
+pub async fn job(command: PathToken<InProject>) -> Result<(), Failure> {
     of_path("job-tokens", command).await
 }
 
-async fn of_path(kind: &str, command: PathToken) -> Result<(), Failure> {
+async fn of_path<O: Owner>(kind: &str, command: PathToken<O>) -> Result<(), Failure> {
     match command {
         PathToken::Create {
             name,
-            place,
+            owner,
             actions,
             pattern,
             expires,
@@ -210,24 +210,24 @@ async fn of_path(kind: &str, command: PathToken) -> Result<(), Failure> {
                 "pattern": pattern,
                 "expires_at": expires.as_ref().map(Expiry::as_str),
             });
-            let created = connection.post(&place.api([kind]), &new).await?;
+            let created = connection.post(&owner.api([kind]), &new).await?;
             format.secret(&created, &format!("Created the token {name}."))
         }
         PathToken::List {
-            place,
+            owner,
             format,
             connection,
         } => {
-            let tokens = connection.list(&place.api([kind]), &[]).await?;
+            let tokens = connection.list(&owner.api([kind]), &[]).await?;
             format.list(&tokens, PATH_COLUMNS)
         }
         PathToken::Revoke {
             id,
-            place,
+            owner,
             connection,
         } => {
             let id = id.to_string();
-            connection.delete(&place.api([kind, &id])).await?;
+            connection.delete(&owner.api([kind, &id])).await?;
             Ok(output::line(&format!("Revoked the token {id}."))?)
         }
     }
