@@ -19,7 +19,7 @@ pub enum Reader {
 }
 
 /// The answer about one scope. Serialized as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// The user or token; `None`: nobody has logged in.
     pub subject: Option<String>,
@@ -31,18 +31,20 @@ pub struct Explanation {
     pub project: Option<ExplainedProject>,
     /// The project that a push would make.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub creates: Option<RepositoryName>,
     pub actions: Vec<ExplainedAction>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ExplainedProject {
+    #[schema(value_type = String)]
     pub path: RepositoryName,
     pub number: i64,
     pub visibility: Visibility,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ExplainedAction {
     pub action: &'static str,
     pub allowed: bool,
@@ -56,7 +58,7 @@ pub struct ExplainedAction {
     pub needed: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum ExplainedRule {
     Administrator,
@@ -64,6 +66,7 @@ pub enum ExplainedRule {
     Role {
         role: Role,
         /// Where the membership is.
+        #[schema(value_type = String)]
         path: RepositoryName,
         /// Whether that is a group above the project.
         inherited: bool,
@@ -71,12 +74,15 @@ pub enum ExplainedRule {
     },
     Token {
         /// The group or project that it belongs to.
+        #[schema(value_type = String)]
         path: RepositoryName,
     },
     Grant {
+        #[schema(value_type = uuid::Uuid)]
         id: GrantId,
         /// `user`, `group` or `token`, and its name.
         to: crate::accounts::grant::Grantee,
+        #[schema(value_type = String)]
         pattern: Pattern,
         expires_at: Option<DateTime<Utc>>,
     },

@@ -15,13 +15,11 @@ pub fn unknown<'k>(
         .map(|known| (known, strsim::jaro_winkler(written, known)))
         .filter(|(_, likeness)| *likeness >= LIKENESS)
         .max_by(|(_, one), (_, two)| one.total_cmp(two));
-    match nearest {
-        Some((nearest, _)) => format!("unknown {what} `{shown}`; did you mean `{nearest}`?"),
-        None => {
-            let known: Vec<_> = known.map(|known| format!("`{known}`")).collect();
-            format!("unknown {what} `{shown}`; known are {}", known.join(", "))
-        }
+    if let Some((nearest, _)) = nearest {
+        return format!("unknown {what} `{shown}`; did you mean `{nearest}`?");
     }
+    let known: Vec<_> = known.map(|known| format!("`{known}`")).collect();
+    format!("unknown {what} `{shown}`; known are {}", known.join(", "))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `/api/v1/openapi.json`: what there is, as OpenAPI 3.1.
+//! `/api/v1/openapi.json`: what there is, as `OpenAPI` 3.1.
 //!
 //! Each handler describes itself; what all of its kind have in common (errors, pages, entity tags,
 //! credentials) is added here. Tests hold the document to the table of addresses.
@@ -15,8 +15,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::listing::List;
 use super::{
-    audit, grants, groups, keys, me, members, path_tokens, projects, session, sessions, system,
-    tokens, users,
+    audit, explain, grants, groups, keys, me, members, path_tokens, projects, session, sessions,
+    system, tokens, users,
 };
 use crate::accounts::PageRequest;
 use crate::http::authenticate::COOKIE;
@@ -33,6 +33,7 @@ use crate::http::routes::{ENDPOINTS, Requires};
     ),
     servers((url = "/")),
     paths(
+        explain::show,
         session::create,
         session::show,
         session::delete,
@@ -342,7 +343,8 @@ fn add_errors(operation: &mut Map<String, Value>, method: &Method, requires: Req
         (
             404,
             "There is no such thing, or none that the caller may know of",
-            has_parameter("in", "path") || requires == Requires::AnyUser,
+            has_parameter("in", "path")
+                || matches!(requires, Requires::AnyUser | Requires::InSession),
         ),
         (408, "The body did not come in time", has_body),
         (409, "What is stored stands against it", !reads),

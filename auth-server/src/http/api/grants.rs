@@ -46,6 +46,10 @@ struct NewGrantJson {
 /// What is to be different
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "missing, null and a value are three things"
+)]
 struct GrantChangeJson {
     #[serde(default, deserialize_with = "merge::value")]
     #[schema(value_type = Vec<String>)]

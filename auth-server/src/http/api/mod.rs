@@ -1,11 +1,12 @@
 //! The admin API, `/api/v1`: one file per noun. JSON in and out.
 //!
-//! - [`document`]: what there is, as OpenAPI, gathered from the handlers.
+//! - [`document`]: what there is, as `OpenAPI`, gathered from the handlers.
 //! - [`listing`], [`conditional`], [`merge`]: lists, conditional requests, changes.
 
 pub mod audit;
 mod conditional;
 pub mod document;
+pub mod explain;
 pub mod grants;
 pub mod groups;
 pub mod keys;

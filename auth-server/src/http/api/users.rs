@@ -42,6 +42,10 @@ struct NewUserJson {
 /// What is to be different
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "missing, null and a value are three things"
+)]
 struct UserChangeJson {
     /// `null` clears it
     #[serde(default, deserialize_with = "merge::nullable")]

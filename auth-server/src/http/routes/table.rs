@@ -84,6 +84,9 @@ pub static ENDPOINTS: &[Endpoint] = &[
         Action::SessionRevoke,
         || web::to(api::sessions::revoke_mine),
     ),
+    read("/api/v1/explain", GET, AnyUser, || {
+        web::to(api::explain::show)
+    }),
     read("/api/v1/system", GET, Administrator, || {
         web::to(api::system::show)
     }),

@@ -215,11 +215,11 @@ async fn sessions_are_listed_and_ended() {
         .await
         .error(401, "UNAUTHORIZED");
     let list = ask(&cookie, Method::GET, mine).await.expect(200).json();
-    let [last] = list.as_array().unwrap().as_slice() else {
+    let [remaining] = list.as_array().unwrap().as_slice() else {
         panic!("{list}");
     };
     // Bob neither sees it nor ends it.
-    let id = last["id"].as_str().unwrap();
+    let id = remaining["id"].as_str().unwrap();
     for path in [
         format!("/api/v1/me/sessions/{id}"),
         format!("/api/v1/users/alice/sessions/{id}"),
