@@ -249,3 +249,94 @@ fn commands_on_data_that_is_not_there_say_so() {
     list.expect_failure().expect_says(["nowhere"]);
     assert!(!nowhere.exists(), "a question must not create anything");
 }
+
+/// A personal token of `admin`.
+fn token(server: &Portcullis, scope: &str) -> String {
+    let create = [
+        "auth", "token", "create", "script", "--user", "admin", "--scope", scope,
+    ];
+    let created = server.accounts(create).run().expect_success();
+    created.stdout.trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_server_elsewhere_is_managed_with_a_token() {
+    let server = Portcullis::up().await;
+    let token_file = tempfile::NamedTempFile::new().unwrap();
+    let managing = token(&server, "api");
+    std::fs::write(token_file.path(), format!("{managing}\n")).unwrap();
+    let elsewhere = |arguments: &[&str]| {
+        portcullis(arguments)
+            .arg("--server")
+            .arg(server.origin().as_str())
+    };
+
+    elsewhere(&["auth", "group", "create", "team"])
+        .env("PORTCULLIS_TOKEN", &managing)
+        .run()
+        .expect_success();
+    elsewhere(&["auth", "group", "list"])
+        .arg("--token-file")
+        .arg(token_file.path())
+        .run()
+        .expect_success()
+        .expect_says(["team"]);
+    // Without a user, it is about who asks.
+    elsewhere(&["auth", "token", "list"])
+        .env("PORTCULLIS_TOKEN", &managing)
+        .run()
+        .expect_success()
+        .expect_says(["script"]);
+    // It is the token's user who has done it.
+    let events = server.accounts([
+        "auth",
+        "audit",
+        "--action",
+        "group.create",
+        "--output",
+        "json",
+    ]);
+    let events = events.run().expect_success().json();
+    assert_eq!(events[0]["actor"]["name"], "admin", "{events}");
+}
+
+#[tokio::test]
+async fn a_server_elsewhere_says_why_it_refuses() {
+    let server = Portcullis::up().await;
+    let list = |origin: &str| portcullis(&["auth", "user", "list", "--server", origin]);
+    let origin = server.origin().as_str();
+
+    list(origin)
+        .run()
+        .expect_code(2)
+        .expect_says(["PORTCULLIS_TOKEN"]);
+    list("ftp://localhost")
+        .run()
+        .expect_code(2)
+        .expect_says(["https://"]);
+    list(origin)
+        .env("PORTCULLIS_TOKEN", "ptc_wrong")
+        .run()
+        .expect_code(1)
+        .expect_says(["token"]);
+    list(origin)
+        .env("PORTCULLIS_TOKEN", "no\ttoken\u{7f}")
+        .run()
+        .expect_code(2);
+    list("http://127.0.0.1:1")
+        .env("PORTCULLIS_TOKEN", "ptc_any")
+        .run()
+        .expect_code(1)
+        .expect_says(["cannot reach", "127.0.0.1:1"]);
+    // It reads, and changes nothing.
+    let reading = token(&server, "read_api");
+    list(origin)
+        .env("PORTCULLIS_TOKEN", &reading)
+        .run()
+        .expect_success();
+    portcullis(&["auth", "group", "create", "team", "--server", origin])
+        .env("PORTCULLIS_TOKEN", &reading)
+        .run()
+        .expect_code(1)
+        .expect_says(["api"]);
+}

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 
 use super::error::ApiError;
 use crate::access::{Subject, TokenScope};
+use crate::accounts::login::LoginError;
 use crate::accounts::session::{self, Session};
 use crate::accounts::{self, User};
 use crate::audit::Actor;
@@ -116,7 +117,13 @@ async fn by_token(request: &HttpRequest, state: &State, token: &str) -> Result<C
     }
     let context = anonymous(request, state);
     let token = SecretString::from(token);
-    let login = state.logins.with_bearer(&context, &token).await?;
+    let login = match state.logins.with_bearer(&context, &token).await {
+        // There is no username in it that could be wrong.
+        Err(LoginError::WrongCredentials) => {
+            return Err(ApiError::unauthorized("the token is unknown"));
+        }
+        login => login?,
+    };
     let Subject::PersonalToken { user, scopes } = login.subject else {
         return Err(ApiError::denied(
             "deploy and job tokens are for the registry; the admin API takes personal tokens",
