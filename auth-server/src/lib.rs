@@ -50,7 +50,7 @@ pub struct Application {
 }
 
 /// Opens the database and brings its schema up to date.
-async fn open_database(settings: &Settings) -> Result<Database, database::StartError> {
+pub async fn open_database(settings: &Settings) -> Result<Database, database::StartError> {
     let connections = settings.database.connections.get();
     let database = Database::connect(&settings.database_url(), connections).await?;
     database.migrate(&store::SQLITE, &store::POSTGRES).await?;

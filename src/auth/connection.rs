@@ -110,12 +110,17 @@ impl Connection {
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        if let Some(file) = &self.config {
-            return Ok(Settings::load(Some(file)).map_err(Failure::usage)?.0);
-        }
-        up::require_served(&self.data.data_dir)?;
-        Ok(up::auth_settings(&self.data.data_dir)?.0)
+        settings(self.config.as_deref(), &self.data.data_dir)
     }
+}
+
+/// Of a configured server, or of `up` in a data folder.
+pub fn settings(config: Option<&Path>, folder: &Path) -> Result<Settings, Failure> {
+    if config.is_some() {
+        return Ok(Settings::load(config).map_err(Failure::usage)?.0);
+    }
+    up::require_served(folder)?;
+    Ok(up::auth_settings(folder)?.0)
 }
 
 /// Serves the API to `command` alone, while it runs.
@@ -158,7 +163,7 @@ fn serve(application: &Application, socket: &Path) -> Result<Server, Failure> {
 }
 
 /// For the audit log: who has typed the command, also behind sudo.
-fn operating_user() -> String {
+pub fn operating_user() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

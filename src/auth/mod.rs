@@ -10,6 +10,7 @@ mod connection;
 mod explain;
 mod grant;
 mod group;
+mod htpasswd;
 mod key;
 mod member;
 mod place;
@@ -73,6 +74,7 @@ pub enum Auth {
     Session(session::Session),
     /// Tell what somebody may do, and why
     Explain(explain::Explain),
+    ImportHtpasswd(htpasswd::ImportHtpasswd),
 }
 
 /// `auth …`
@@ -91,6 +93,7 @@ pub async fn run(command: Auth) -> Result<(), Failure> {
         Auth::Audit(command) => audit::run(command).await,
         Auth::Session(command) => session::run(command).await,
         Auth::Explain(command) => explain::run(command).await,
+        Auth::ImportHtpasswd(command) => htpasswd::run(command).await,
     }
 }
 

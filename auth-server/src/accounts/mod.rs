@@ -10,6 +10,7 @@ pub mod bootstrap;
 mod caller;
 pub mod grant;
 pub mod group;
+pub mod htpasswd;
 pub(crate) mod last_use;
 pub mod login;
 pub mod membership;

@@ -59,6 +59,9 @@ database: {url: 'postgres://auth:secret@db/auth', connections: 20}
 keys: {path: /keys, signingkey: /mounted/key.pem, certificate: /mounted/cert.pem, algorithm: RS256, publishahead: 1m}
 token: {issuer: 'https://auth.example', services: [one, two], lifetime: 10m, refreshlifetime: 24h}
 password: {minlength: 16, argon2: {memory: 47104, iterations: 1, parallelism: 2}, concurrency: 3, queue: 9}
+login: {threshold: 3, addressthreshold: 30, basedelay: 2s, maxdelay: 1h}
+session: {idle: 30m, lifetime: 8h}
+accesstoken: {maxlifetime: 720h}
 admin: {password: 'a good password'}
 audit: {retention: 720h}
 log: {level: debug, formatter: json}
@@ -94,6 +97,15 @@ log: {level: debug, formatter: json}
     assert_eq!(settings.password.argon2.memory, 47_104);
     assert_eq!(settings.password.concurrency.get(), 3);
     assert_eq!(settings.password.queue.get(), 9);
+    let throttle = settings.login.policy();
+    assert_eq!((throttle.threshold, throttle.address_threshold), (3, 30));
+    assert_eq!(throttle.base_delay, Duration::from_secs(2));
+    assert_eq!(throttle.max_delay, Duration::from_hours(1));
+    let session = settings.session.policy();
+    assert_eq!(session.idle, Duration::from_mins(30));
+    assert_eq!(session.lifetime, Duration::from_hours(8));
+    let tokens = settings.accesstoken.policy();
+    assert_eq!(tokens.max_lifetime, Duration::from_hours(720));
     assert_eq!(
         settings.admin.password.unwrap().expose_secret(),
         "a good password"
@@ -179,6 +191,16 @@ fn every_refusal_names_the_setting_and_the_remedy() {
         ("AUTH_PASSWORD_QUEUE", "-1", "-1"),
         ("AUTH_AUDIT_RETENTION", "23h", "24h"),
         ("AUTH_AUDIT_RETENTION", "for ever", "for ever"),
+        ("AUTH_LOGIN_THRESHOLD", "0", "1 to 1000"),
+        ("AUTH_LOGIN_ADDRESSTHRESHOLD", "0", "1 to 100000"),
+        ("AUTH_LOGIN_BASEDELAY", "0s", "1s"),
+        ("AUTH_LOGIN_BASEDELAY", "20m", "maxdelay"),
+        ("AUTH_LOGIN_MAXDELAY", "25h", "24h"),
+        ("AUTH_LOGIN_DELAY", "1s", "AUTH_LOGIN_"),
+        ("AUTH_SESSION_IDLE", "1m", "5m"),
+        ("AUTH_SESSION_IDLE", "200h", "lifetime"),
+        ("AUTH_SESSION_LIFETIME", "1m", "5m"),
+        ("AUTH_ACCESSTOKEN_MAXLIFETIME", "59m", "1h"),
         ("AUTH_LOG_LEVEL", "loud", "loud"),
         ("AUTH_LOG_FORMATTER", "xml", "xml"),
         ("AUTH_TOKENS_LIFETIME", "5m", "AUTH_TOKEN_LIFETIME"),

@@ -143,4 +143,6 @@ fn answer(issued: &IssuedToken, scope: Option<String>) -> HttpResponse {
 }
 
 #[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
 mod tests;

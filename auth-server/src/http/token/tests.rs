@@ -10,7 +10,7 @@ const ALICE: Option<(&str, &str)> = Some(("alice", PASSWORD));
 const LOGIN: &str = "service=portcullis-registry";
 
 /// The claim `access` of an answer, as JSON.
-async fn access(app: &TestApp, answer: &Answer) -> Value {
+pub async fn access(app: &TestApp, answer: &Answer) -> Value {
     let token = answer.json()["token"].as_str().unwrap().to_owned();
     serde_json::to_value(app.verify(&token).await.access).unwrap()
 }
@@ -86,7 +86,9 @@ async fn scopes_are_repeated_and_split_and_intersected_with_what_is_permitted() 
     let app = TestApp::start().await;
     project(&app, "open", "public").await;
     let expected = json!([
-        {"type": "repository", "name": "alice/app", "actions": ["pull", "push"]},
+        // The first push to one's own namespace has made a project of it.
+        {"type": "repository", "name": "alice/app", "actions": ["pull", "push"],
+         "meta": {"project_path": "alice/app", "project_id": 2, "root_namespace_id": 2}},
         {"type": "repository", "name": "open/base", "actions": ["pull"],
          "meta": {"project_path": "open", "project_id": 1, "root_namespace_id": 4}},
     ]);
