@@ -37,6 +37,7 @@ use crate::accounts::login::Logins;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::state::State;
+use crate::token::key_metrics::KeyMetrics;
 use crate::token::{Issuer, KeyRing, key_start};
 
 pub use crate::error::StartError;
@@ -161,6 +162,7 @@ impl Application {
 
     /// Adds what this server counts to the metrics of the process.
     pub fn register_metrics(&self, metrics: &Metrics) {
+        metrics.register_collector(KeyMetrics(self.state.issuer.keys.clone()));
         self.state.logins.register(metrics);
     }
 

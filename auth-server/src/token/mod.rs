@@ -12,6 +12,7 @@
 pub mod issue;
 pub mod jwks;
 pub mod key_files;
+pub(crate) mod key_metrics;
 pub mod key_ring;
 pub mod key_start;
 #[cfg(test)]
