@@ -180,7 +180,9 @@ impl Snapshot {
                 .into_iter()
                 .map(|rule| explained(rule, decision))
                 .collect(),
-            needed: (!allowed).then(|| self.needed(decision, action)).flatten(),
+            needed: (!allowed)
+                .then(|| self.needed(decision, action, reader))
+                .flatten(),
         }
     }
 
@@ -259,8 +261,11 @@ impl Snapshot {
         }
     }
 
-    fn needed(&self, decision: &Decision<'_>, action: Action) -> Option<String> {
-        if !matches!(decision.scope.resource, Resource::Repository(_)) || action == Action::All {
+    fn needed(&self, decision: &Decision<'_>, action: Action, reader: Reader) -> Option<String> {
+        let Resource::Repository(name) = &decision.scope.resource else {
+            return None;
+        };
+        if action == Action::All {
             return None;
         }
         let permitted = decision
@@ -273,7 +278,13 @@ impl Snapshot {
             }
             Subject::Token(_) => format!("a token or a grant with the action {action}"),
             Subject::Anonymous | Subject::User(_) | Subject::PersonalToken { .. } => {
-                format!("the role {} or more, or a grant", role_for(action))
+                let role = role_for(action);
+                // Nobody else may learn whether there is a project.
+                if reader == Reader::Administrator && decision.project.is_none() {
+                    format!("a project that covers {name}, and the role {role} in it")
+                } else {
+                    format!("the role {role} or more, or a grant")
+                }
             }
         })
     }
