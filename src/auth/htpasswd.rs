@@ -43,7 +43,7 @@ pub struct ImportHtpasswd {
 }
 
 pub async fn run(command: ImportHtpasswd) -> Result<(), Failure> {
-    let content = std::fs::read(&command.file)
+    let bytes = std::fs::read(&command.file)
         .map_err(|error| Failure::usage(format!("{}: {error}", command.file.display())))?;
     let settings = connection::settings(command.config.as_deref(), &command.data.data_dir)?;
     let database = auth_server::open_database(&settings).await?;
@@ -56,7 +56,7 @@ pub async fn run(command: ImportHtpasswd) -> Result<(), Failure> {
         dry_run: command.dry_run,
         replace_passwords: command.replace_passwords,
     };
-    let report = htpasswd::import(&context, Htpasswd::parse(&content), options).await;
+    let report = htpasswd::import(&context, Htpasswd::parse(&bytes), options).await;
     database.close().await;
     let report = report?;
     match command.format.output {

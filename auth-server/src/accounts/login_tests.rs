@@ -273,7 +273,7 @@ database::test_on_both! {
             let deploy = logins().with_token(&context, &username, deploy.secret.secret()).await;
             [personal.map(drop), deploy.map(drop)]
         };
-        context.clock.advance(POLICY.max_lifetime - Duration::from_micros(1));
+        context.clock.advance(POLICY.max_lifetime.saturating_sub(Duration::from_micros(1)));
         assert!(both().await.iter().all(Result::is_ok));
         context.clock.advance(Duration::from_micros(1));
         for refused in both().await {

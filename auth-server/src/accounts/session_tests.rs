@@ -69,7 +69,7 @@ database::test_on_both! {
         assert_eq!((session.id, session.user.username), (opened.id, name("alice")));
         assert_eq!(session.expires_at, opened.expires_at);
 
-        context.clock.advance(POLICY.idle - Duration::from_micros(1));
+        context.clock.advance(POLICY.idle.saturating_sub(Duration::from_micros(1)));
         assert!(show(&context, token).await.is_some());
         context.clock.advance(POLICY.idle);
         assert!(show(&context, token).await.is_none(), "idle");
@@ -78,7 +78,7 @@ database::test_on_both! {
         let token = opened.secret.secret();
         for _ in 0..14 {
             assert!(show(&context, token).await.is_some());
-            context.clock.advance(POLICY.idle - Duration::from_micros(1));
+            context.clock.advance(POLICY.idle.saturating_sub(Duration::from_micros(1)));
         }
         assert!(show(&context, token).await.is_some(), "used in time, and not yet over");
         context.clock.advance(Duration::from_micros(14));

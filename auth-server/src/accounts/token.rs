@@ -97,6 +97,7 @@ pub struct PathBearer {
     pub pattern: Option<Pattern>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn words<S: Serializer>(scopes: &TokenScopes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(scopes.iter().map(crate::access::TokenScope::as_str))
 }

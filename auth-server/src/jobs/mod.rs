@@ -54,7 +54,7 @@ pub(crate) fn spawn(
             match purge(&database, &clock, sessions).await {
                 Ok(0) => {}
                 Ok(removed) => {
-                    tracing::debug!(removed, "removed tokens and sessions that are over")
+                    tracing::debug!(removed, "removed tokens and sessions that are over");
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -18,7 +18,7 @@ pub struct UserAtLogin {
 
 /// Failures under one key.
 #[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Failures {
+pub struct CountRow {
     pub kind: String,
     pub failures: i64,
     pub last_failure_at: DateTime<Utc>,
@@ -49,10 +49,10 @@ pub async fn failures(
     account: &str,
     address: Option<&str>,
     known: &str,
-) -> Result<Vec<Failures>, Error> {
+) -> Result<Vec<CountRow>, Error> {
     sql!(
         tx,
-        fetch_all Failures,
+        fetch_all CountRow,
         "SELECT kind, failures, last_failure_at, blocked_until FROM login_failures
          WHERE (kind = 'account' AND key = $1) OR (kind = 'address' AND key = $2)
             OR (kind = 'known' AND key = $3)",
