@@ -275,6 +275,29 @@ async fn the_audit_log_is_searched_as_its_document_says() {
     }
 }
 
+#[tokio::test]
+async fn the_admin_api_answers_what_its_document_types() {
+    let portcullis = Portcullis::up().await;
+    let typed = commands(&document("docs/admin-api.md"));
+    let made = run(&typed[0], None, portcullis.folder().parent().unwrap());
+    let token = made
+        .stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("ptc_"))
+        .expect("the document makes a token");
+    assert!(typed.len() > 4, "{typed:?}");
+    for command in &typed[1..] {
+        let line = in_place(command, &[("localhost:5000", &portcullis.host())]);
+        Invocation::new("bash")
+            .args(["-c", &line.replace("curl ", "curl -sS --fail-with-body ")])
+            .env("TOKEN", token)
+            .run()
+            .expect_success();
+    }
+    let alice = portcullis.user("alice", "a long passphrase of hers");
+    alice.token_answer(&[]).await.expect(200);
+}
+
 #[test]
 fn every_command_of_ours_in_the_documents_exists() {
     let mut seen = 0;

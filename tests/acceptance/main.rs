@@ -9,6 +9,7 @@
     reason = "these are tests"
 )]
 
+mod api_fuzz;
 mod authorization;
 mod bad_input;
 mod blobs;

@@ -81,6 +81,7 @@ impl Code {
         Self::SizeInvalid,
         Self::UnsupportedMediaType,
         Self::Invalid,
+        Self::TooManyRequests,
         Self::Unavailable,
         Self::Unknown,
     ];
