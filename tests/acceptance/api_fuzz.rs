@@ -56,7 +56,9 @@ fn with_examples(mut description: Value) -> Value {
         .values_mut()
         .flat_map(|path| path.as_object_mut().unwrap().values_mut())
     {
-        let parameters = operation["parameters"].as_array_mut();
+        let parameters = operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             let example = match parameter["name"].as_str() {
                 Some("group") => "team",

@@ -1,7 +1,7 @@
 //! `/api/v1/explain`: what somebody may do, and by which rule.
 
 use actix_web::{HttpRequest, HttpResponse};
-use registry_token::Scope;
+use registry_token::{Scope, ShownText};
 use uuid::Uuid;
 
 use super::conditional::no_store;
@@ -32,7 +32,10 @@ const PARAMETERS: [&str; 4] = ["scope", "user", "token", "anonymous"];
         ("token" = Option<Uuid>, Query, description = "What this personal, deploy or job token may do"),
         ("anonymous" = Option<bool>, Query, description = "What anybody may do without logging in"),
     ),
-    responses((status = 200, description = "The decision, and the rules that made it", body = Explanation))
+    responses(
+        (status = 200, description = "The decision, and the rules that made it", body = Explanation),
+        (status = 409, description = "Every credential of the account, or the token, is refused"),
+    )
 )]
 pub async fn show(
     authorized: Authorized<AnyUser>,
@@ -101,7 +104,11 @@ pub async fn show(
 
 /// A user whose credentials are not refused before anything is decided.
 async fn enabled(context: &Context, name: &str) -> Result<User, ApiError> {
-    let username: Username = name.parse()?;
+    // A name that nobody can have is a name that nobody has.
+    let username: Username = name.parse().map_err(|_| {
+        let shown = ShownText::new(name);
+        ApiError::not_found(format!("there is no user `{shown}`"))
+    })?;
     let found = user::find(&context.database, &username).await?;
     let user = found.ok_or(UserError::NotFound(username))?;
     if user.is_disabled() {
