@@ -1,6 +1,7 @@
-//! Pulls: `wrk` puts as many requests on a server as it answers.
+//! [`Wrk`] puts as many requests on a server as it answers. Pulls are measured with it here.
 
 use std::path::Path;
+use std::time::Duration;
 
 use acceptance::Invocation;
 use acceptance::content::media;
@@ -82,43 +83,86 @@ async fn rounds(
     Ok(())
 }
 
-/// One run of `wrk`. Units are answers for small bodies, MiB for large ones.
+/// One run. Units are answers for small bodies, MiB for large ones.
 async fn run(server: &Server, load: &Load<'_>, seconds: u32, servers: &Servers) -> Result<Sample> {
     let token = servers::token(&servers.portcullis).await;
     let mut url = server.origin().clone();
     url.set_path(load.path);
-    let watch = server.watch()?;
-    let summary = wrk(servers.nginx.folder(), url.as_str(), load, seconds, &token)?;
-    let spent = watch.spent()?;
-
-    let number = |name: &str| summary[name].as_f64().unwrap_or_default();
-    if number("bytes") == 0.0 || number("failed") + number("broken") > 0.0 {
-        return Err(format!("{}: {url}: {summary}", server.name).into());
-    }
-    let units = if load.bytes < 1 << 20 {
-        number("requests")
-    } else {
-        number("bytes") / real(1 << 20)
+    let wrk = Wrk {
+        url: url.as_str(),
+        headers: &[
+            format!("Authorization: Bearer {token}"),
+            format!("Accept: {}", media::OCI_MANIFEST),
+        ],
+        connections: load.connections,
+        seconds,
+        script: "",
     };
-    Ok(Sample {
-        value: units / (number("microseconds") / 1e6),
-        processor: Some(spent.as_secs_f64() * 1e6 / units),
-    })
+    let watch = server.watch()?;
+    let counted = wrk.run(servers.nginx.folder())?;
+    let spent = watch.spent()?;
+    let units = if load.bytes < 1 << 20 {
+        counted.requests
+    } else {
+        counted.bytes / real(1 << 20)
+    };
+    Ok(counted.sample(units, spent))
 }
 
-fn wrk(folder: &Path, url: &str, load: &Load<'_>, seconds: u32, token: &str) -> Result<Value> {
-    let script = folder.join("summary.lua");
-    std::fs::write(&script, SUMMARY)?;
-    let finished = Invocation::new("wrk")
-        .args(["--threads", "1", "--timeout", "60s"])
-        .args(["--connections", &load.connections.to_string()])
-        .args(["--duration", &format!("{seconds}s")])
-        .args(["--header", &format!("Authorization: Bearer {token}")])
-        .args(["--header", &format!("Accept: {}", media::OCI_MANIFEST)])
-        .arg("--script")
-        .arg(script)
-        .arg(url)
-        .run();
-    let last = finished.stdout.lines().last().unwrap_or_default();
-    Ok(serde_json::from_str(last).map_err(|_| finished.to_string())?)
+/// A load for one server, from one thread.
+#[derive(Debug)]
+pub struct Wrk<'a> {
+    pub url: &'a str,
+    pub headers: &'a [String],
+    pub connections: u32,
+    pub seconds: u32,
+    /// In Lua; what makes the requests, if they are not all the same.
+    pub script: &'a str,
+}
+
+/// What came back.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    pub requests: f64,
+    bytes: f64,
+    seconds: f64,
+}
+
+impl Wrk<'_> {
+    /// Runs to its end. Keeps its script in `folder`.
+    pub fn run(&self, folder: &Path) -> Result<Counted> {
+        let script = folder.join("wrk.lua");
+        std::fs::write(&script, format!("{SUMMARY}{}", self.script))?;
+        let headers = self.headers.iter().flat_map(|line| ["--header", line]);
+        let finished = Invocation::new("wrk")
+            .args(["--threads", "1", "--timeout", "60s"])
+            .args(["--connections", &self.connections.to_string()])
+            .args(["--duration", &format!("{}s", self.seconds)])
+            .args(headers)
+            .arg("--script")
+            .arg(script)
+            .arg(self.url)
+            .run();
+        let last = finished.stdout.lines().last().unwrap_or_default();
+        let summary: Value = serde_json::from_str(last).map_err(|_| finished.to_string())?;
+        let number = |name: &str| summary[name].as_f64().unwrap_or_default();
+        if number("bytes") == 0.0 || number("failed") + number("broken") > 0.0 {
+            return Err(format!("{}: {summary}", self.url).into());
+        }
+        Ok(Counted {
+            requests: number("requests"),
+            bytes: number("bytes"),
+            seconds: number("microseconds") / 1e6,
+        })
+    }
+}
+
+impl Counted {
+    /// The rate of units, and the processor time that each has cost.
+    pub fn sample(self, units: f64, spent: Duration) -> Sample {
+        Sample {
+            value: units / self.seconds,
+            processor: Some(spent.as_secs_f64() * 1e6 / units),
+        }
+    }
 }

@@ -28,6 +28,8 @@
 //! - [`servers`] starts them, [`load`] puts requests on them, [`push`] sends blobs, [`tags`] lists
 //!   a hundred thousand tags, [`memory`] watches Portcullis's, [`baseline`] asks the machine
 //!   what it can do without any server;
+//! - [`gate`] is a Portcullis with many accounts, of which [`tokens`] asks for tokens and [`audit`]
+//!   for events: no peer does what these measure;
 //! - [`machine`] pins, and reads times and sizes from `/proc`;
 //! - [`report`] holds the numbers, the [`targets`], and prints both.
 #![allow(
@@ -36,7 +38,9 @@
     reason = "the report and the progress are what this program is for"
 )]
 
+mod audit;
 mod baseline;
+mod gate;
 mod load;
 mod machine;
 mod memory;
@@ -45,12 +49,14 @@ mod report;
 mod servers;
 mod tags;
 mod targets;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
+use crate::gate::Gate;
 use crate::report::Report;
 use crate::servers::Servers;
 
@@ -101,6 +107,10 @@ enum Part {
     Tags,
     /// Memory, idle and in a crowd
     Memory,
+    /// Issue tokens, for personal tokens and for passwords
+    Tokens,
+    /// Filter 100 000 audit events by page
+    Audit,
 }
 
 /// How much of everything.
@@ -186,23 +196,47 @@ async fn measure_all(options: &Options) -> Result<Report> {
         say("memory");
         memory::measure(&program, folder.path(), extent, &mut report).await?;
     }
-    say("starting servers");
-    let servers = Servers::start(&program, folder.path()).await?;
+    if options.wants(Part::Tokens) || options.wants(Part::Audit) {
+        say("accounts");
+        let gate = Gate::open(&program, folder.path()).await?;
+        if options.wants(Part::Tokens) {
+            tokens::measure(&gate, extent, &mut report).await?;
+        }
+        if options.wants(Part::Audit) {
+            say("audit log");
+            audit::measure(&gate, extent, &mut report).await?;
+        }
+    }
+    let parts = [Part::Manifest, Part::Blob, Part::Push, Part::Tags];
+    if parts.iter().any(|part| options.wants(*part)) {
+        say("starting servers");
+        let servers = Servers::start(&program, folder.path()).await?;
+        measure_beside_peers(&servers, options, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn measure_beside_peers(
+    servers: &Servers,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let extent = options.extent();
     if options.wants(Part::Manifest) {
-        load::manifest(&servers, extent, &mut report).await?;
+        load::manifest(servers, extent, report).await?;
     }
     if options.wants(Part::Blob) {
-        load::blobs(&servers, extent, &mut report).await?;
+        load::blobs(servers, extent, report).await?;
     }
     if options.wants(Part::Push) {
         say("push");
-        push::measure(&servers, extent, &mut report).await?;
+        push::measure(servers, extent, report).await?;
     }
     if options.wants(Part::Tags) {
         say("tags");
-        tags::measure(&servers, extent, &mut report).await?;
+        tags::measure(servers, extent, report).await?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Progress, apart from the report.

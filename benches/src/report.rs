@@ -22,6 +22,11 @@ pub enum Case {
     TagPage,
     IdleMemory,
     CrowdMemory,
+    Token,
+    TokenForPassword,
+    TokenAlone,
+    TokenBesidePasswords,
+    AuditPage,
 }
 
 impl Case {
@@ -35,14 +40,19 @@ impl Case {
             Self::TagPage => "page of 100 000 tags",
             Self::IdleMemory => "memory, idle",
             Self::CrowdMemory => "memory, crowd",
+            Self::Token => "token for a personal token",
+            Self::TokenForPassword => "token for a password",
+            Self::TokenAlone => "decision, 10 000 projects",
+            Self::TokenBesidePasswords => "beside 50 logins, 99th of 100",
+            Self::AuditPage => "page of 100 000 events",
         }
     }
 
     pub fn unit(self) -> &'static str {
         match self {
-            Self::Manifest | Self::SmallBlob => "1/s",
+            Self::Manifest | Self::SmallBlob | Self::Token | Self::TokenForPassword => "1/s",
             Self::LargeBlob | Self::Push | Self::PushBothCores => "MiB/s",
-            Self::TagPage => "ms",
+            Self::TagPage | Self::TokenAlone | Self::TokenBesidePasswords | Self::AuditPage => "ms",
             Self::IdleMemory | Self::CrowdMemory => "MiB",
         }
     }

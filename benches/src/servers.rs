@@ -21,7 +21,8 @@ pub const LARGE: usize = 200 << 20;
 /// Bytes of a small blob, the size of an image's configuration.
 pub const SMALL: usize = 4 << 10;
 
-const PASSWORD: &str = "correct horse battery staple";
+/// The administrator's.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// One server under load.
 #[derive(Debug)]
