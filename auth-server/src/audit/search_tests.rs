@@ -247,6 +247,16 @@ test_on_both! {
                 outcome: Some(Outcome::Failure),
                 ..all()
             }),
+            ("what an actor mostly does", AuditFilter {
+                actor: Some("user7".to_owned()),
+                outcome: Some(Outcome::Success),
+                ..action("login")
+            }),
+            ("a word's successes", AuditFilter {
+                outcome: Some(Outcome::Success),
+                since: Some(start + Duration::from_hours(2)),
+                ..action("user")
+            }),
             ("an action lately", AuditFilter {
                 since: Some(start + Duration::from_hours(25)),
                 ..action("login")
