@@ -27,6 +27,7 @@ mod tests {
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize, PartialEq)]
+    #[expect(clippy::option_option, reason = "this is what is tested")]
     struct Change {
         #[serde(default, deserialize_with = "super::value")]
         admin: Option<bool>,
