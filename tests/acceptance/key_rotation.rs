@@ -30,12 +30,13 @@ struct Tally {
 
 /// Asks every realm, and shows each token to every registry, until it is told to stop.
 fn load(
-    realms: Vec<Url>,
-    registries: Vec<Url>,
-    stop: Arc<AtomicBool>,
+    realms: &[Url],
+    registries: &[Url],
+    stop: &Arc<AtomicBool>,
 ) -> Vec<tokio::task::JoinHandle<Tally>> {
     let run = |index: usize| {
-        let (realms, registries, stop) = (realms.clone(), registries.clone(), Arc::clone(&stop));
+        let (realms, registries) = (realms.to_vec(), registries.to_vec());
+        let stop = Arc::clone(stop);
         tokio::spawn(async move {
             let mut tally = Tally::default();
             let mut turn = index;
@@ -120,8 +121,8 @@ async fn nothing_fails_while_keys_rotate_and_a_stolen_key_opens_nothing() {
     let old = keys(&list)[0]["thumbprint"].as_str().unwrap().to_owned();
 
     let stop = Arc::new(AtomicBool::new(false));
-    let origin = vec![portcullis.origin().clone()];
-    let running = load(origin.clone(), origin, Arc::clone(&stop));
+    let origin = [portcullis.origin().clone()];
+    let running = load(&origin, &origin, &stop);
     let rotate = portcullis.accounts(["auth", "key", "rotate"]);
     rotate
         .env("AUTH_KEYS_PUBLISHAHEAD", AHEAD.0)
@@ -199,9 +200,9 @@ async fn replicas_rotate_together_and_registries_follow_by_bundle_and_by_url() {
 
     let stop = Arc::new(AtomicBool::new(false));
     let running = load(
-        vec![one.origin().clone(), two.origin().clone()],
-        vec![by_bundle.origin().clone(), by_url.origin().clone()],
-        Arc::clone(&stop),
+        &[one.origin().clone(), two.origin().clone()],
+        &[by_bundle.origin().clone(), by_url.origin().clone()],
+        &stop,
     );
     let command = |words: &[&str]| {
         Invocation::portcullis()
