@@ -44,7 +44,7 @@ pub enum Command {
     Up(Up),
     /// The gatekeeper: serve tokens, manage users and projects
     #[command(subcommand, arg_required_else_help = true)]
-    Auth(Auth),
+    Auth(Box<Auth>),
     /// The registry: serve images, clean up
     #[command(subcommand, arg_required_else_help = true)]
     Registry(Registry),

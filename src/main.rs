@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(up) => up::up(&up).await,
-        Command::Auth(command) => auth::run(command).await,
+        Command::Auth(command) => auth::run(*command).await,
         Command::Registry(Registry::Serve { config }) => serve::registry(config.as_deref()).await,
         Command::Registry(Registry::Sweep {
             config,

@@ -32,7 +32,7 @@ pub struct Connection {
     pub config: Option<PathBuf>,
 
     /// A running server, such as `https://registry.example.com`, instead of its database; takes a
-    /// personal access token with the scope `api` from PORTCULLIS_TOKEN or --token-file
+    /// personal access token with the scope `api` from `PORTCULLIS_TOKEN` or --token-file
     #[arg(long, value_name = "URL", env = "PORTCULLIS_SERVER", conflicts_with = "config",
           value_hint = ValueHint::Url)]
     pub server: Option<Url>,
@@ -129,7 +129,7 @@ async fn local<T>(
     command: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let clock = Clock::system();
-    let token = SecretString::from(hex(&clock.random::<32>()));
+    let token = SecretString::from(hex::encode(clock.random::<32>()));
     let operator = Operator {
         name: operating_user(),
         token: token.clone(),
@@ -141,8 +141,8 @@ async fn local<T>(
     let server = serve(&application, &socket)?;
     let shutdown = Shutdown::new();
     let result = tokio::select! {
-        served = server.run(&shutdown) => {
-            served?;
+        ended = server.run(&shutdown) => {
+            ended?;
             Err(Failure::failed("the command's own server has ended"))
         }
         result = async { command(Client::local(&socket, &token)?).await } => result,
@@ -168,8 +168,4 @@ pub fn operating_user() -> String {
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
