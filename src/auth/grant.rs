@@ -1,7 +1,7 @@
 //! `auth grant …`
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::client::ApiPath;
@@ -45,6 +45,25 @@ pub enum Grant {
         actions: Vec<String>,
         /// Repositories: `*` stands for any part of a name up to a slash, `**` for anything.
         /// Without it, all of the project
+        #[arg(long, value_name = "GLOB")]
+        pattern: Option<String>,
+        /// A lifetime such as 30d, or a time such as 2030-01-31T00:00:00Z
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<Expiry>,
+        #[command(flatten)]
+        format: OutputFormat,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Change what a grant gives, where, or until when
+    Update {
+        project: String,
+        /// From `auth grant list`
+        id: Uuid,
+        /// What may be done: pull, push, delete
+        #[arg(long, value_delimiter = ',', value_name = "ACTION,…")]
+        actions: Option<Vec<String>>,
+        /// Repositories, as with `create`
         #[arg(long, value_name = "GLOB")]
         pattern: Option<String>,
         /// A lifetime such as 30d, or a time such as 2030-01-31T00:00:00Z
@@ -112,6 +131,35 @@ pub async fn run(command: Grant) -> Result<(), Failure> {
             let created = connection.post(&path, &new).await?;
             let id = created["id"].as_str().unwrap_or_default();
             format.done(&created, &format!("Created the grant {id}."))
+        }
+        Grant::Update {
+            project,
+            id,
+            actions,
+            pattern,
+            expires,
+            format,
+            connection,
+        } => {
+            let expires = expires.as_ref().map(Expiry::as_str);
+            let change: Map<String, Value> = [
+                ("actions", json!(actions)),
+                ("pattern", json!(pattern)),
+                ("expires_at", json!(expires)),
+            ]
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+            if change.is_empty() {
+                return Err(Failure::usage(
+                    "nothing to change: add --actions, --pattern or --expires",
+                ));
+            }
+            let id = id.to_string();
+            let path = ApiPath::new(["projects", &project, "grants", &id]);
+            let changed = connection.patch(&path, &Value::Object(change)).await?;
+            format.done(&changed, &format!("Changed the grant {id}."))
         }
         Grant::Delete {
             project,

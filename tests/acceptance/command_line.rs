@@ -340,3 +340,42 @@ async fn a_server_elsewhere_says_why_it_refuses() {
         .expect_code(1)
         .expect_says(["api"]);
 }
+
+#[tokio::test]
+async fn grants_are_managed() {
+    let server = Portcullis::up().await;
+    let run = |arguments: &[&str]| server.accounts(arguments.iter().copied()).run();
+    server.new_user("bob");
+    run(&["auth", "project", "create", "app"]).expect_success();
+    let create = [
+        "auth",
+        "grant",
+        "create",
+        "app",
+        "--user",
+        "bob",
+        "--actions",
+    ];
+    let created = run(&[&create[..], &["pull", "--output", "json"]].concat()).expect_success();
+    let created = created.json();
+    let id = created["id"].as_str().unwrap();
+
+    run(&["auth", "grant", "update", "app", id]).expect_code(2);
+    let update = [
+        "auth",
+        "grant",
+        "update",
+        "app",
+        id,
+        "--actions",
+        "pull,push",
+    ];
+    run(&[&update[..], &["--pattern", "app/**"]].concat()).expect_success();
+    let list = run(&["auth", "grant", "list", "app", "--output", "json"]).expect_success();
+    assert_eq!(list.json()[0]["actions"], json!(["pull", "push"]));
+    run(&[&create[..], &["fly"]].concat())
+        .expect_code(1)
+        .expect_says(["pull, push"]);
+    run(&["auth", "grant", "delete", "app", id]).expect_success();
+    run(&["auth", "grant", "delete", "app", id]).expect_code(1);
+}
