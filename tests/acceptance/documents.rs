@@ -1,4 +1,5 @@
-//! What the documents say to type works as written.
+//! What the documents say to type works as written. Documents about one capability are typed beside its tests,
+//! with the functions that this module offers.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use acceptance::{
     fresh_postgres,
 };
 
-fn project() -> PathBuf {
+pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
@@ -16,7 +17,7 @@ fn project() -> PathBuf {
 }
 
 /// README and everything in `docs/`.
-fn documents() -> Vec<(PathBuf, String)> {
+pub fn documents() -> Vec<(PathBuf, String)> {
     let mut folders = vec![project().join("docs")];
     let mut files = vec![project().join("README.md")];
     while let Some(folder) = folders.pop() {
@@ -39,7 +40,7 @@ fn documents() -> Vec<(PathBuf, String)> {
 }
 
 /// The lines of code blocks marked `sh` or `console`, prompts taken off.
-fn commands(text: &str) -> Vec<String> {
+pub fn commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut inside = false;
     let mut continued = String::new();
@@ -60,12 +61,12 @@ fn commands(text: &str) -> Vec<String> {
     commands
 }
 
-fn document(name: &str) -> String {
+pub fn document(name: &str) -> String {
     std::fs::read_to_string(project().join(name)).unwrap()
 }
 
 /// The code blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
     let opening = format!("```{language}\n");
     text.split(&opening)
         .skip(1)
@@ -74,7 +75,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 /// Puts what this test has in the place of what the document's reader has. It must be there.
-fn in_place(text: &str, replacements: &[(&str, &str)]) -> String {
+pub fn in_place(text: &str, replacements: &[(&str, &str)]) -> String {
     replacements
         .iter()
         .fold(text.to_owned(), |text, (theirs, ours)| {
@@ -84,7 +85,7 @@ fn in_place(text: &str, replacements: &[(&str, &str)]) -> String {
 }
 
 /// Runs a command line as it is written; one that would ask for a password is told it.
-fn run(line: &str, docker: Option<&Docker>, folder: &Path) -> Finished {
+pub fn run(line: &str, docker: Option<&Docker>, folder: &Path) -> Finished {
     let mut words = line.split_whitespace().map(|word| word.trim_matches('\''));
     let program = words.next().unwrap();
     let arguments: Vec<&str> = words.collect();
