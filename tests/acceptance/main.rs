@@ -26,6 +26,7 @@ mod manifests;
 mod mounts;
 mod operation;
 mod pairing;
+mod proxies;
 mod referrers;
 mod tags;
 mod token_realm;

@@ -6,6 +6,8 @@
 //!   speaks HTTP that no client library would send.
 //! - [`content`] makes blobs, manifests and images.
 //! - [`tools`] are the real clients: docker, skopeo, podman.
+//! - [`proxy`] puts nginx or Apache in front, as the repository configures them, with certificates
+//!   of a private authority, [`pki`].
 //! - [`disk`] is a small disk that fills up or turns read-only.
 //!
 //! Every test starts its own servers on free ports with folders of its own, so tests never meet.
@@ -30,8 +32,10 @@ pub mod content;
 pub mod disk;
 pub mod invocation;
 pub mod peers;
+pub mod pki;
 mod portcullis;
 mod process;
+pub mod proxy;
 pub mod raw;
 pub mod tokens;
 pub mod tools;
@@ -39,7 +43,9 @@ pub mod tools;
 pub use client::{Answer, Client, Repository, Upload};
 pub use content::{Blob, Image, Manifest};
 pub use invocation::{Finished, Invocation};
+pub use pki::Pki;
 pub use portcullis::{
     ADMIN_PASSWORD, Databases, LoneRegistry, Portcullis, Setup, fresh_postgres, host,
 };
 pub use process::{Launch, Process, Ready};
+pub use proxy::{Front, Proxy};

@@ -77,6 +77,20 @@ impl Process {
         self.exited().await
     }
 
+    /// Asks it to end if it still runs, and waits no longer than this: for one that must clean up
+    /// after itself before it is dropped.
+    pub fn try_end(&mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        if let Ok(None) = self.child.try_wait() {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        }
+        while let Ok(None) = self.child.try_wait()
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
