@@ -95,7 +95,7 @@ impl Application {
         let database = open_database(&settings).await?;
         let ring = settings.key_ring();
         let keys = if operator.is_some() {
-            KeyRing::open(ring, database.clone(), clock.clone()).await?
+            KeyRing::open_beside(ring, database.clone(), clock.clone()).await?
         } else {
             for warning in ring.warnings() {
                 tracing::warn!("{warning}");

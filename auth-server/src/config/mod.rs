@@ -19,7 +19,7 @@ use crate::accounts::password::{HashCost, PasswordPolicy, Passwords};
 use crate::clock::Clock;
 use crate::token::issue::TokenSettings;
 use crate::token::key_files::{BUNDLE_FILE, KeyFolder};
-use crate::token::key_ring::{KeyPlace, KeyRingSettings};
+use crate::token::key_settings::{KeyPlace, KeyRingSettings};
 use crate::token::sealed::EncryptionKey;
 
 pub use self::credentials::{AccessTokenSettings, LoginSettings, SessionSettings};

@@ -1,4 +1,4 @@
-//! The table `signing_keys`.
+//! The tables `signing_keys` and `key_settings`.
 
 use chrono::{DateTime, Utc};
 use database::{Error, Tx, sql};
@@ -148,6 +148,40 @@ pub async fn set_certificate(tx: &mut Tx, kid: &str, pem: &str) -> Result<(), Er
         "UPDATE signing_keys SET certificate = $2 WHERE kid = $1",
         kid,
         pem
+    )
+    .map(drop)
+}
+
+/// What the server that started last was told about its keys.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct StoredSettings {
+    pub algorithm: String,
+    /// In seconds.
+    pub publish_ahead: i64,
+    /// In seconds.
+    pub token_lifetime: i64,
+}
+
+/// `None`: no server has started yet.
+pub async fn settings(tx: &mut Tx) -> Result<Option<StoredSettings>, Error> {
+    sql!(
+        tx,
+        fetch_optional StoredSettings,
+        "SELECT algorithm, publish_ahead, token_lifetime FROM key_settings"
+    )
+}
+
+pub async fn set_settings(tx: &mut Tx, settings: &StoredSettings) -> Result<(), Error> {
+    sql!(
+        tx,
+        execute,
+        "INSERT INTO key_settings (id, algorithm, publish_ahead, token_lifetime)
+         VALUES (1, $1, $2, $3)
+         ON CONFLICT (id) DO UPDATE SET algorithm = excluded.algorithm,
+             publish_ahead = excluded.publish_ahead, token_lifetime = excluded.token_lifetime",
+        &settings.algorithm,
+        settings.publish_ahead,
+        settings.token_lifetime
     )
     .map(drop)
 }

@@ -5,72 +5,22 @@
 //! issues a token takes [`current`](KeyRing::current): one load, no lock, no wait for the database.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use database::{Database, Tx};
-use registry_token::{Certificate, SigningAlgorithm, SigningKey, SigningKeyError};
+use registry_token::{Certificate, SigningKey, SigningKeyError};
 use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
 use super::jwks::{PublicHalf, PublishedKeys};
-use super::key_files::{self, KeyFile, KeyFileError, KeyFolder};
-use super::sealed::EncryptionKey;
+use super::key_files::{self, KeyFile, KeyFileError};
+use super::key_settings::{self, KeyPlace, KeyRingSettings};
 use super::signing_key::KeySchedule;
 use crate::clock::Clock;
 use crate::store::signing_keys::{self, StoredKey};
-
-/// Where the private halves are.
-#[derive(Clone, Debug)]
-pub enum KeyPlace {
-    /// In files of this folder, which all servers of one database share.
-    Folder(KeyFolder),
-    /// In the database, encrypted.
-    Database {
-        key: EncryptionKey,
-        /// Where an earlier start may have left files.
-        folder: Option<KeyFolder>,
-    },
-    /// In these files, which somebody else takes care of.
-    Mounted { key: PathBuf, certificate: PathBuf },
-}
-
-/// What the ring is told by the configuration.
-#[derive(Clone, Debug)]
-pub struct KeyRingSettings {
-    pub place: KeyPlace,
-    /// Where to put `bundle.pem`, if anywhere.
-    pub bundle: Option<KeyFolder>,
-    /// Of keys that are to be made.
-    pub algorithm: SigningAlgorithm,
-    /// How long a key is published before it signs.
-    pub publish_ahead: Duration,
-    /// How long a key signs before the next is made; for ever if none.
-    pub rotate_every: Option<Duration>,
-    /// Of the tokens that this server makes.
-    pub token_lifetime: Duration,
-}
-
-/// What verifiers take to look again that fetch a URL every five minutes, whatever they are told.
-const USUAL_INTERVAL: Duration = Duration::from_mins(6);
-
-impl KeyRingSettings {
-    /// What an operator should know.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let short = self.publish_ahead < USUAL_INTERVAL;
-        let short = short && !matches!(self.place, KeyPlace::Mounted { .. });
-        let warning = format!(
-            "keys.publishahead is {} seconds: registries that do not look for new keys that often \
-             (every five minutes, many that fetch a URL) refuse tokens after a rotation until they \
-             do",
-            self.publish_ahead.as_secs()
-        );
-        short.then_some(warning).into_iter().collect()
-    }
-}
 
 /// Why there is no signing key.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +137,23 @@ impl KeyRing {
         }));
         opened.refresh().await?;
         Ok(opened)
+    }
+
+    /// The same for a command beside the servers: where they were told something else than the
+    /// command about what keys are like and when they sign, that holds.
+    pub async fn open_beside(
+        settings: KeyRingSettings,
+        database: Database,
+        clock: Clock,
+    ) -> Result<Self, KeyError> {
+        let mut tx = database.read().await?;
+        let stored = signing_keys::settings(&mut tx).await?;
+        drop(tx);
+        let settings = match stored {
+            Some(stored) => settings.overruled_by(&stored)?,
+            None => settings,
+        };
+        Self::open(settings, database, clock).await
     }
 
     #[must_use]
@@ -414,7 +381,7 @@ impl KeyRing {
     }
 
     pub(super) fn lifetime_seconds(&self) -> i64 {
-        i64::try_from(self.0.settings.token_lifetime.as_secs()).unwrap_or(i64::MAX)
+        key_settings::seconds(self.0.settings.token_lifetime)
     }
 
     pub(super) fn database(&self) -> &Database {

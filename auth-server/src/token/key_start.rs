@@ -14,7 +14,8 @@ use database::{Database, Tx};
 use registry_token::{Certificate, SigningKey};
 
 use super::key_files::{self, KeyFile};
-use super::key_ring::{self, KeyError, KeyPlace, KeyRing, KeyRingSettings};
+use super::key_ring::{self, KeyError, KeyRing};
+use super::key_settings::{KeyPlace, KeyRingSettings};
 use super::signing_key::KeySchedule;
 use crate::audit::{Action, Actor, Event, Origin, Subject};
 use crate::clock::Clock;
@@ -61,6 +62,8 @@ impl Start {
         // Not before the lock: another server may just have made a key.
         self.files = self.ring.files().await?;
         self.warn_of_permissions().await?;
+        let settings = self.ring.settings().to_stored();
+        signing_keys::set_settings(&mut tx, &settings).await?;
         signing_keys::raise_token_lifetime(&mut tx, self.ring.lifetime_seconds()).await?;
         if matches!(self.ring.settings().place, KeyPlace::Mounted { .. }) {
             self.mount(&mut tx, &schedule).await?;

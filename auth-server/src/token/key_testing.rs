@@ -10,7 +10,8 @@ use registry_token::{
 use secrecy::ExposeSecret as _;
 
 use super::key_files::KeyFolder;
-use super::key_ring::{KeyError, KeyPlace, KeyRing, KeyRingSettings};
+use super::key_ring::{KeyError, KeyRing};
+use super::key_settings::{KeyPlace, KeyRingSettings};
 use super::sealed::EncryptionKey;
 use super::{key_start, rotation};
 use crate::audit::{Actor, Origin};

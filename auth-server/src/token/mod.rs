@@ -3,7 +3,7 @@
 //!
 //! - [`issue`]: credentials and scopes into a token. [`refresh`]: refresh tokens.
 //! - [`signing_key`]: what a key goes through. [`key_ring`]: the keys of this server.
-//!   [`key_start`]: which of them there are at the beginning. [`rotation`]: how they change.
+//!   [`key_settings`]: what it is told about them. [`key_start`]: which of them there are at the beginning. [`rotation`]: how they change.
 //! - [`key_files`], [`sealed`]: private keys at rest. [`jwks`]: public keys as verifiers take them.
 //!
 //! What a token may allow is decided in [`access`](crate::access); its format is
@@ -14,6 +14,7 @@ pub mod jwks;
 pub mod key_files;
 pub(crate) mod key_metrics;
 pub mod key_ring;
+pub mod key_settings;
 pub mod key_start;
 #[cfg(test)]
 mod key_testing;

@@ -13,7 +13,8 @@ use registry_token::{
 };
 use secrecy::SecretString;
 
-use super::key_ring::{self, KeyError, KeyPlace, KeyRing};
+use super::key_ring::{self, KeyError, KeyRing};
+use super::key_settings::KeyPlace;
 use super::key_start::subject;
 use super::signing_key::{KeySchedule, KeyState, LAST_SIGNED_PRECISION, SigningKeyInfo};
 use crate::audit::{Action, Actor, Event, Origin};

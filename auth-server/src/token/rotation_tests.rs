@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::store;
 use crate::token::key_files::KeyFolder;
-use crate::token::key_ring::KeyRingSettings;
+use crate::token::key_settings::KeyRingSettings;
 use crate::token::key_testing::{AHEAD, LIFETIME, Registry, Servers, kid};
 
 /// After which a superseded key is over.
@@ -385,4 +385,31 @@ fn no_private_key_shows_in_debug() {
     };
     let secret = pem.expose_secret().lines().nth(1).unwrap();
     assert!(!format!("{import:?}").contains(secret));
+}
+
+test_on_both! {
+    migrations: (store::SQLITE, store::POSTGRES);
+
+    async fn a_command_beside_the_server_goes_by_what_the_server_was_told(database: Database) {
+        let servers = Servers::new(&database);
+        let told = KeyRingSettings {
+            algorithm: SigningAlgorithm::Es384,
+            publish_ahead: Duration::from_hours(3),
+            token_lifetime: Duration::from_hours(1),
+            ..servers.in_files()
+        };
+        let server = servers.start(told.clone()).await.unwrap();
+        // Without the server's variables.
+        let opened = KeyRing::open_beside(servers.in_files(), database.clone(), servers.clock.clone());
+        let command = opened.await.unwrap();
+        let key = rotate(&servers.context(), &command).await.unwrap();
+        let from = key.signs_from.unwrap();
+        assert_eq!(from, servers.clock.now() + told.publish_ahead);
+        assert_eq!(key.algorithm, "ES384");
+        // The last start counts.
+        servers.pass(&[&server], told.publish_ahead + Duration::from_secs(1)).await;
+        servers.start(servers.in_files()).await.unwrap();
+        let opened = KeyRing::open_beside(told, database, servers.clock.clone());
+        assert_eq!(opened.await.unwrap().settings().publish_ahead, AHEAD);
+    }
 }
