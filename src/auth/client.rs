@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -14,6 +14,8 @@ use crate::failure::{self, Failure};
 
 /// Changing a password takes a moment, and a busy server takes its time.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Thousands of users are made one by one.
+const IMPORT_TIMEOUT: Duration = Duration::from_mins(10);
 /// What is read piece by piece may be long.
 const STREAM_TIMEOUT: Duration = Duration::from_hours(24);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -119,6 +121,21 @@ impl Client {
 
     pub async fn post(&self, path: &ApiPath, body: &Value) -> Result<Value, Failure> {
         self.change(Method::POST, path, Some(body)).await
+    }
+
+    /// The same with the bytes of a text, and what the query says about them.
+    pub async fn post_text(
+        &self,
+        path: &ApiPath,
+        query: &[(&str, &str)],
+        text: Vec<u8>,
+    ) -> Result<Value, Failure> {
+        let request = self.request(Method::POST, path)?.query(query);
+        let request = request
+            .header(CONTENT_TYPE, "text/plain")
+            .timeout(IMPORT_TIMEOUT)
+            .body(text);
+        json(self.send(request).await?).await
     }
 
     pub async fn put(&self, path: &ApiPath, body: &Value) -> Result<Value, Failure> {

@@ -55,7 +55,13 @@ impl Connection {
     ) -> Result<T, Failure> {
         match &self.server {
             Some(server) => command(self.remote(server)?).await,
-            None => local(self.settings()?, command).await,
+            None => {
+                local(
+                    settings(self.config.as_deref(), &self.data.data_dir)?,
+                    command,
+                )
+                .await
+            }
         }
     }
 
@@ -108,14 +114,10 @@ impl Connection {
         };
         Client::remote(server.clone(), &token, self.ca_file.as_deref())
     }
-
-    fn settings(&self) -> Result<Settings, Failure> {
-        settings(self.config.as_deref(), &self.data.data_dir)
-    }
 }
 
 /// Of a configured server, or of `up` in a data folder.
-pub fn settings(config: Option<&Path>, folder: &Path) -> Result<Settings, Failure> {
+fn settings(config: Option<&Path>, folder: &Path) -> Result<Settings, Failure> {
     if config.is_some() {
         return Ok(Settings::load(config).map_err(Failure::usage)?.0);
     }
@@ -163,7 +165,7 @@ fn serve(application: &Application, socket: &Path) -> Result<Server, Failure> {
 }
 
 /// For the audit log: who has typed the command, also behind sudo.
-pub fn operating_user() -> String {
+fn operating_user() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

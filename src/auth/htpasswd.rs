@@ -1,19 +1,14 @@
 //! `auth import-htpasswd`: users from a file that Apache, nginx or `registry:2` has used.
-//!
-//! On the database alone: the admin API takes passwords, never hashes that somebody else has made.
 
 use std::path::PathBuf;
 
-use auth_server::accounts::Username;
-use auth_server::accounts::htpasswd::{self, Htpasswd, ImportOptions, ImportReport};
-use auth_server::audit::{Actor, Origin};
-use auth_server::clock::Clock;
-use auth_server::context::Context;
 use clap::{Args, ValueHint};
+use serde_json::Value;
 
-use super::connection;
+use super::client::ApiPath;
+use super::connection::Connection;
 use super::shown::OutputFormat;
-use crate::cli::{DataFolder, Output};
+use crate::cli::Output;
 use crate::failure::Failure;
 use crate::output;
 
@@ -36,65 +31,66 @@ pub struct ImportHtpasswd {
     #[command(flatten)]
     format: OutputFormat,
     #[command(flatten)]
-    data: DataFolder,
-    /// Configuration file of `auth serve`, instead of the data folder of `up`
-    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    config: Option<PathBuf>,
+    connection: Connection,
 }
 
+/// `auth import-htpasswd`
 pub async fn run(command: ImportHtpasswd) -> Result<(), Failure> {
-    let bytes = std::fs::read(&command.file)
+    let file = std::fs::read(&command.file)
         .map_err(|error| Failure::usage(format!("{}: {error}", command.file.display())))?;
-    let settings = connection::settings(command.config.as_deref(), &command.data.data_dir)?;
-    let database = auth_server::open_database(&settings).await?;
-    let context = Context {
-        database: database.clone(),
-        clock: Clock::system(),
-        origin: Origin::local(Actor::operator(&connection::operating_user())),
-    };
-    let options = ImportOptions {
-        dry_run: command.dry_run,
-        replace_passwords: command.replace_passwords,
-    };
-    let report = htpasswd::import(&context, Htpasswd::parse(&bytes), options).await;
-    database.close().await;
-    let report = report?;
+    let wishes = [
+        ("dry_run", command.dry_run),
+        ("replace_passwords", command.replace_passwords),
+    ];
+    let query: Vec<_> = wishes
+        .into_iter()
+        .filter_map(|(name, wished)| wished.then_some((name, "true")))
+        .collect();
+    let path = ApiPath::new(["import", "htpasswd"]);
+    let import = command
+        .connection
+        .with(async |api| api.post_text(&path, &query, file).await);
+    let report = import.await?;
     match command.format.output {
         Output::Json => output::json(&report)?,
         Output::Table => show(&report, command.dry_run)?,
     }
-    if report.problems.is_empty() {
-        Ok(())
-    } else {
-        let left = report.problems.len();
-        Err(Failure::failed(format!(
-            "{left} {} could not be taken over",
-            if left == 1 { "line" } else { "lines" }
-        )))
+    match entries(&report, "problems").len() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("1 line could not be taken over")),
+        left => Err(Failure::failed(format!(
+            "{left} lines could not be taken over"
+        ))),
     }
 }
 
-fn show(report: &ImportReport, dry_run: bool) -> Result<(), Failure> {
+fn show(report: &Value, dry_run: bool) -> Result<(), Failure> {
     let would = if dry_run { "Would have " } else { "" };
     for (what, users) in [
-        ("created", &report.created),
-        ("replaced the password of", &report.replaced),
-        ("left as they are", &report.untouched),
+        ("created", "created"),
+        ("replaced the password of", "replaced"),
+        ("left as they are", "untouched"),
     ] {
-        if !users.is_empty() {
-            let names: Vec<&str> = users.iter().map(Username::as_str).collect();
+        let names: Vec<&str> = entries(report, users)
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        if !names.is_empty() {
             let sentence = format!("{would}{what}: {}", names.join(", "));
             output::line(&capitalized(&sentence))?;
         }
     }
-    for problem in &report.problems {
-        let name = problem.name.as_deref().unwrap_or("-");
-        output::note(&format!(
-            "line {} ({name}): {}",
-            problem.line, problem.reason
-        ))?;
+    for problem in entries(report, "problems") {
+        let name = problem["name"].as_str().unwrap_or("-");
+        let reason = problem["reason"].as_str().unwrap_or_default();
+        output::note(&format!("line {} ({name}): {reason}", problem["line"]))?;
     }
     Ok(())
+}
+
+/// A list in the report.
+fn entries<'r>(report: &'r Value, name: &str) -> &'r [Value] {
+    report[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 fn capitalized(sentence: &str) -> String {

@@ -17,6 +17,7 @@ mod place;
 mod project;
 mod session;
 mod shown;
+mod system;
 mod token;
 mod user;
 
@@ -74,6 +75,10 @@ pub enum Auth {
     Session(session::Session),
     /// Tell what somebody may do, and why
     Explain(explain::Explain),
+    /// Tell who the token of --server belongs to
+    Me(system::Show),
+    /// Tell what runs, how it is set, and how much there is of everything
+    System(system::Show),
     ImportHtpasswd(htpasswd::ImportHtpasswd),
 }
 
@@ -93,6 +98,8 @@ pub async fn run(command: Auth) -> Result<(), Failure> {
         Auth::Audit(command) => audit::run(command).await,
         Auth::Session(command) => session::run(command).await,
         Auth::Explain(command) => explain::run(command).await,
+        Auth::Me(command) => system::me(command).await,
+        Auth::System(command) => system::system(command).await,
         Auth::ImportHtpasswd(command) => htpasswd::run(command).await,
     }
 }

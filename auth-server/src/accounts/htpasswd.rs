@@ -3,7 +3,10 @@
 //! Only bcrypt (`htpasswd -B`) is taken over: the other forms are broken within minutes, and are
 //! reported line by line, with the way out. Such a hash is replaced when its user logs in first.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::password::PasswordHash;
 use super::user::{self, NewUser, UserError};
@@ -19,6 +22,8 @@ const MAX_COST: u32 = 15;
 #[derive(Debug, Default)]
 pub struct Htpasswd {
     entries: Vec<Entry>,
+    /// In which line each name stands.
+    lines: HashMap<Username, usize>,
     problems: Vec<Problem>,
 }
 
@@ -30,7 +35,8 @@ struct Entry {
 }
 
 /// A line that is not taken over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HtpasswdProblem)]
 pub struct Problem {
     /// From 1.
     pub line: usize,
@@ -50,13 +56,18 @@ pub struct ImportOptions {
 }
 
 /// What was done with a file, or would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HtpasswdReport)]
 pub struct ImportReport {
+    #[schema(value_type = Vec<String>)]
     pub created: Vec<Username>,
     /// Existed, and have the password of the file now.
+    #[schema(value_type = Vec<String>)]
     pub replaced: Vec<Username>,
     /// Existed, and are as they were.
+    #[schema(value_type = Vec<String>)]
     pub untouched: Vec<Username>,
+    /// What is not taken over, by line.
     pub problems: Vec<Problem>,
 }
 
@@ -99,7 +110,10 @@ impl Htpasswd {
                 continue;
             }
             match file.entry(number, line) {
-                Ok(entry) => file.entries.push(entry),
+                Ok(entry) => {
+                    file.lines.insert(entry.username.clone(), number);
+                    file.entries.push(entry);
+                }
                 Err(reason) => file.problems.push(Problem {
                     line: number,
                     name: shown_name(line),
@@ -117,8 +131,8 @@ impl Htpasswd {
             reason,
             hint: hint(name),
         })?;
-        if let Some(first) = self.entries.iter().find(|entry| entry.username == username) {
-            return Err(Refused::Twice(first.line));
+        if let Some(first) = self.lines.get(&username) {
+            return Err(Refused::Twice(*first));
         }
         // Apache ignores what follows a further colon.
         let hash = rest.split(':').next().unwrap_or_default();

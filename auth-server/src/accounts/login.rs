@@ -145,6 +145,10 @@ impl Logins {
         &self.0.refusals
     }
 
+    pub(crate) fn throttle_policy(&self) -> ThrottlePolicy {
+        self.0.throttle
+    }
+
     pub(crate) fn last_uses(&self) -> &LastUses {
         &self.0.last_uses
     }

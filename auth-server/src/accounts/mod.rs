@@ -8,6 +8,7 @@
 
 pub mod bootstrap;
 mod caller;
+pub mod counts;
 pub mod grant;
 pub mod group;
 pub mod htpasswd;

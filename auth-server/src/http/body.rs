@@ -17,6 +17,9 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 /// The media type of everything else.
 const JSON: &str = "application/json";
 
+/// The media type of a file of lines.
+const TEXT: &str = "text/plain";
+
 /// RFC 7396: what is there is set, `null` clears, what is missing stays.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -85,6 +88,30 @@ impl JsonBody {
     }
 }
 
+/// A text that is yet to be read, in whatever encoding.
+pub struct TextBody(JsonBody);
+
+impl TextBody {
+    /// Reads at most `limit` bytes.
+    pub async fn read(self, limit: usize) -> Result<Vec<u8>, ApiError> {
+        expect(&self.0.request, TEXT)?;
+        read(self.0.payload, limit).await
+    }
+}
+
+impl FromRequest for TextBody {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        ready(
+            JsonBody::from_request(request, payload)
+                .into_inner()
+                .map(Self),
+        )
+    }
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // serde would take a list for a structure, its fields in order.
     if let Some(first) = body.trim_ascii_start().first()
@@ -98,14 +125,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         let path = error.path().to_string();
         let reason = error.into_inner();
         match reason.classify() {
-            serde_json::error::Category::Data => {
-                let reason = reason.to_string();
-                ApiError::invalid(match unknown_field(&reason) {
-                    Some(sentence) => sentence,
-                    None if path == "." => format!("the body: {reason}"),
-                    None => format!("{path}: {reason}"),
-                })
-            }
+            serde_json::error::Category::Data => ApiError::invalid(wrong(&path, &reason)),
             serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof
             | serde_json::error::Category::Io => {
@@ -118,13 +138,76 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     Ok(value)
 }
 
-/// What serde says of an unknown field, with a guess at the one that was meant. Its words are
-/// "unknown field `a`, expected one of `b`, `c` at line 1 column 2".
-fn unknown_field(reason: &str) -> Option<String> {
-    let rest = reason.strip_prefix("unknown field `")?;
-    let (written, rest) = rest.rsplit_once("`, expected ")?;
-    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    Some(nearest::unknown("field", written, known.into_iter()))
+/// What is wrong, in a sentence that names the field. Of the value nothing is told: it may be a
+/// password in the wrong place, and the sentence goes into the audit log.
+///
+/// serde's words are its only interface; what is not understood is passed on without the position,
+/// which says nothing in a body of one line.
+fn wrong(path: &str, reason: &serde_json::Error) -> String {
+    let said = reason.to_string();
+    let position = format!(" at line {} column {}", reason.line(), reason.column());
+    let said = said.strip_suffix(&position).unwrap_or(&said);
+    // "unknown field `a`, expected one of `b`, `c`"
+    if let Some(rest) = said.strip_prefix("unknown field `")
+        && let Some((written, known)) = rest.rsplit_once("`, expected ")
+    {
+        return nearest::unknown("field", written, quoted(known).into_iter());
+    }
+    let parent = Some(path).filter(|path| *path != ".");
+    let field = match parent {
+        Some(path) => format!("the field `{path}`"),
+        None => "the body".to_owned(),
+    };
+    if let Some(missing) = said.strip_prefix("missing field `") {
+        let missing = missing.trim_end_matches('`');
+        let path = parent.map_or_else(|| missing.to_owned(), |path| format!("{path}.{missing}"));
+        return format!("the field `{path}` is missing");
+    }
+    if let Some(twice) = said.strip_prefix("duplicate field `") {
+        return format!("the field `{twice} is there twice");
+    }
+    // "unknown variant `a`, expected one of `b`, `c`"
+    if let Some(rest) = said.strip_prefix("unknown variant `")
+        && let Some((written, known)) = rest.rsplit_once("`, expected ")
+    {
+        let said = nearest::unknown("word", written, quoted(known).into_iter());
+        return format!("{field}: {said}");
+    }
+    // "invalid type: string \"yes\", expected a boolean"
+    for prefix in ["invalid type: ", "invalid value: ", "invalid length "] {
+        if let Some(rest) = said.strip_prefix(prefix)
+            && let Some((found, expected)) = rest.rsplit_once(", expected ")
+        {
+            let expected = match expected {
+                "u64" | "u32" | "u16" | "u8" => "a whole number",
+                "struct" => "an object",
+                other => other,
+            };
+            return match kind(found) {
+                Some(kind) => format!("{field} must be {expected}, not {kind}"),
+                None => format!("{field} must be {expected}"),
+            };
+        }
+    }
+    format!("{field}: {said}")
+}
+
+/// The words between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// What serde has found, without its value.
+fn kind(found: &str) -> Option<&'static str> {
+    match found.split([' ', ',']).next()? {
+        "string" => Some("a text"),
+        "boolean" => Some("true or false"),
+        "integer" | "floating" => Some("a number"),
+        "null" => Some("null"),
+        "map" => Some("an object"),
+        "sequence" => Some("a list"),
+        _ => None,
+    }
 }
 
 impl FromRequest for JsonBody {
@@ -145,13 +228,31 @@ impl FromRequest for JsonBody {
 mod tests {
     use super::*;
 
-    #[derive(Debug, serde::Deserialize)]
+    #[derive(Debug, PartialEq, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Thing {
         #[serde(default)]
         email: String,
         #[serde(default)]
         admin: bool,
+        #[serde(default)]
+        size: Option<u32>,
+        #[serde(default)]
+        role: Option<Word>,
+        #[serde(default)]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        Guest,
+        Owner,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Inner {
+        name: String,
     }
 
     fn refused(body: &str) -> String {
@@ -160,8 +261,18 @@ mod tests {
 
     #[test]
     fn an_object_is_read() {
-        let thing: Thing = parse(b" {\"email\": \"a@b\", \"admin\": true}\n").unwrap();
-        assert_eq!((thing.email.as_str(), thing.admin), ("a@b", true));
+        let body = b" {\"email\": \"a@b\", \"admin\": true, \"size\": 7, \"role\": \"guest\",
+            \"inner\": {\"name\": \"x\"}}\n";
+        let thing = Thing {
+            email: "a@b".to_owned(),
+            admin: true,
+            size: Some(7),
+            role: Some(Word::Guest),
+            inner: Some(Inner {
+                name: "x".to_owned(),
+            }),
+        };
+        assert_eq!(parse::<Thing>(body).unwrap(), thing);
     }
 
     #[test]
@@ -172,7 +283,8 @@ mod tests {
         );
         assert_eq!(
             refused("{\"x`, expected `y\": 1}"),
-            "unknown field `x`, expected `y`; known are `email`, `admin`"
+            "unknown field `x`, expected `y`; known are `email`, `admin`, \
+             `size`, `role`, `inner`"
         );
     }
 
@@ -185,6 +297,48 @@ mod tests {
             let error = parse::<Thing>(body.as_bytes()).unwrap_err();
             assert!(error.to_string().contains("not JSON"), "{body}: {error}");
         }
-        assert!(refused("{\"admin\": \"yes\"}").starts_with("admin: "));
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_by_its_field_and_never_repeated() {
+        for (body, told) in [
+            (
+                "{\"admin\": \"secret\"}",
+                "the field `admin` must be a boolean, not a text",
+            ),
+            (
+                "{\"email\": 4711}",
+                "the field `email` must be a string, not a number",
+            ),
+            (
+                "{\"email\": {\"a\": 1}}",
+                "the field `email` must be a string, not an object",
+            ),
+            (
+                "{\"email\": null}",
+                "the field `email` must be a string, not null",
+            ),
+            (
+                "{\"email\": \"a\", \"email\": \"b\"}",
+                "the field `email` is there twice",
+            ),
+            (
+                "{\"size\": \"a\"}",
+                "the field `size` must be a whole number, not a text",
+            ),
+            (
+                "{\"role\": \"ownr\"}",
+                "the field `role`: unknown word `ownr`; did you mean `owner`?",
+            ),
+            ("{\"inner\": {}}", "the field `inner.name` is missing"),
+            (
+                "{\"inner\": {\"name\": [1]}}",
+                "the field `inner.name` must be a string, not a list",
+            ),
+        ] {
+            assert_eq!(refused(body), told, "{body}");
+        }
+        let lacking = parse::<Inner>(b"{}").unwrap_err().to_string();
+        assert_eq!(lacking, "the field `name` is missing");
     }
 }

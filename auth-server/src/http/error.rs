@@ -513,7 +513,8 @@ impl From<InvalidParameters> for ApiError {
         match error {
             InvalidParameters::TooMany
             | InvalidParameters::Utf8
-            | InvalidParameters::Ambiguous(_) => Self::bad_request(error.to_string()),
+            | InvalidParameters::Ambiguous(_)
+            | InvalidParameters::NoFlag(_) => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum InvalidParameters {
     Utf8,
     #[error("the parameter `{0}` is given twice, with different values")]
     Ambiguous(&'static str),
+    #[error("the parameter `{0}` must be true or false")]
+    NoFlag(&'static str),
 }
 
 impl Parameters {
@@ -61,6 +63,18 @@ impl Parameters {
             return Err(InvalidParameters::Ambiguous(name));
         }
         Ok(first)
+    }
+
+    /// A parameter that is true or false.
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, InvalidParameters> {
+        let value = self.one(name)?.map(str::parse).transpose();
+        value.map_err(|_| InvalidParameters::NoFlag(name))
+    }
+
+    /// The first name that is none of those `known`: a filter that would not filter, or a wish that
+    /// nobody would grant.
+    pub fn unknown<'p>(&'p self, known: &[&str]) -> Option<&'p str> {
+        self.names().find(|name| !known.contains(name))
     }
 
     /// Names and values, in the order they were sent.

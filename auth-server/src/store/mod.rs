@@ -48,6 +48,7 @@ macro_rules! in_json {
 use in_json;
 
 pub(crate) mod audit;
+pub(crate) mod counts;
 pub(crate) mod grants;
 pub(crate) mod groups;
 pub(crate) mod like;

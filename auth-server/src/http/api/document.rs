@@ -15,8 +15,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::listing::List;
 use super::{
-    audit, explain, grants, groups, keys, me, members, path_tokens, projects, session, sessions,
-    system, tokens, users,
+    audit, explain, grants, groups, import, keys, me, members, path_tokens, projects, session,
+    sessions, system, tokens, users,
 };
 use crate::accounts::PageRequest;
 use crate::http::authenticate::COOKIE;
@@ -59,6 +59,7 @@ use crate::http::routes::{ENDPOINTS, Requires};
         users::change,
         users::delete,
         users::set_password,
+        import::htpasswd,
         tokens::list,
         tokens::create,
         tokens::revoke,

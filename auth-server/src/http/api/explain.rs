@@ -5,6 +5,7 @@ use registry_token::{Scope, ShownText};
 use uuid::Uuid;
 
 use super::conditional::no_store;
+use super::listing::refuse_unknown;
 use crate::access::explain::{self, Explanation, Reader};
 use crate::access::{PathToken, Subject};
 use crate::accounts::token::{self, Bearer, PathBearer};
@@ -12,7 +13,6 @@ use crate::accounts::{TokenError, User, UserError, Username, group, user};
 use crate::context::Context;
 use crate::http::authorize::{AnyUser, Authorized};
 use crate::http::error::ApiError;
-use crate::http::nearest;
 use crate::http::parameters::Parameters;
 
 const PARAMETERS: [&str; 4] = ["scope", "user", "token", "anonymous"];
@@ -42,29 +42,14 @@ pub async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let parameters = Parameters::parse(request.query_string().as_bytes())?;
-    if let Some(unknown) = parameters.names().find(|name| !PARAMETERS.contains(name)) {
-        let known = PARAMETERS.into_iter();
-        return Err(ApiError::bad_request(nearest::unknown(
-            "parameter",
-            unknown,
-            known,
-        )));
-    }
+    refuse_unknown(&parameters, &PARAMETERS)?;
     let scope = parameters.one("scope")?.ok_or_else(|| {
         ApiError::bad_request(
             "the parameter `scope` says what is asked for, such as `repository:team/app:pull`",
         )
     })?;
     let scope = Scope::parse(scope)?;
-    let anonymous = match parameters.one("anonymous")? {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => {
-            return Err(ApiError::bad_request(
-                "the parameter `anonymous` must be true or false",
-            ));
-        }
-    };
+    let anonymous = parameters.flag("anonymous")?.unwrap_or_default();
     let context = &authorized.context;
     let own = authorized.caller.user();
     let named = parameters.one("user")?;

@@ -152,15 +152,7 @@ pub async fn retire(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let parameters = Parameters::parse(request.query_string().as_bytes())?;
-    let force = match parameters.one("force")? {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => {
-            return Err(ApiError::bad_request(
-                "the parameter `force` must be true or false",
-            ));
-        }
-    };
+    let force = parameters.flag("force")?.unwrap_or_default();
     let keys = &state.issuer.keys;
     let retired = rotation::retire(&authorized.context, keys, &path, force).await?;
     Ok(HttpResponse::Ok()

@@ -44,17 +44,7 @@ impl List {
             Some(_) => &["limit", "after", "sort"],
             None => &["limit", "after"],
         };
-        let known = || common.iter().chain(self.filters).copied();
-        if let Some(unknown) = parameters
-            .names()
-            .find(|name| !known().any(|known| known == *name))
-        {
-            return Err(ApiError::bad_request(nearest::unknown(
-                "parameter",
-                unknown,
-                known(),
-            )));
-        }
+        refuse_unknown(&parameters, &[common, self.filters].concat())?;
         let limit = match parameters.one("limit")? {
             None => DEFAULT_LIMIT,
             Some(text) => match text.parse() {
@@ -118,14 +108,7 @@ impl List {
 impl Wanted {
     /// A filter that is true or false.
     pub fn flag(&self, name: &'static str) -> Result<Option<bool>, ApiError> {
-        self.parameters
-            .one(name)?
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    ApiError::bad_request(format!("the parameter `{name}` must be true or false"))
-                })
-            })
-            .transpose()
+        Ok(self.parameters.flag(name)?)
     }
 
     /// A filter that is a text.
@@ -188,6 +171,18 @@ impl Wanted {
         id: impl Fn(&T) -> Uuid,
     ) -> HttpResponse {
         self.answer(request, page, |entry| id(entry).to_string(), &id)
+    }
+}
+
+/// Refuses what an address does not know, with a guess at what was meant.
+pub(super) fn refuse_unknown(parameters: &Parameters, known: &[&str]) -> Result<(), ApiError> {
+    match parameters.unknown(known) {
+        None => Ok(()),
+        Some(unknown) => Err(ApiError::bad_request(nearest::unknown(
+            "parameter",
+            unknown,
+            known.iter().copied(),
+        ))),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod document;
 pub mod explain;
 pub mod grants;
 pub mod groups;
+pub mod import;
 pub mod keys;
 mod listing;
 pub mod me;

@@ -133,6 +133,13 @@ pub static ENDPOINTS: &[Endpoint] = &[
         Action::UserCreate,
         || web::to(api::users::create),
     ),
+    change(
+        "/api/v1/import/htpasswd",
+        POST,
+        Administrator,
+        Action::UserCreate,
+        || web::to(api::import::htpasswd),
+    ),
     read("/api/v1/users/{username}", GET, ThatUser, || {
         web::to(api::users::show)
     }),

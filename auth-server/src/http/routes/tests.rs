@@ -365,4 +365,45 @@ async fn me_and_system_tell_who_and_what() {
     assert_eq!(system["token_lifetime_seconds"], 300);
     assert_eq!(system["signing_key"]["algorithm"], "ES256");
     assert_eq!(system["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(system["settings"]["database"], "sqlite");
+    assert_eq!(system["settings"]["key_place"], "folder");
+    assert_eq!(system["settings"]["password_min_length"], 12);
+    assert_eq!(system["settings"]["key_rotate_every_seconds"], json!(null));
+}
+
+#[tokio::test]
+async fn system_counts_what_there_is_and_leaves_out_what_is_over() {
+    let app = TestApp::start().await;
+    let count = async || {
+        let system = app.admin(Method::GET, "/api/v1/system", &json!(null)).await;
+        system.expect(200).json()["counts"].clone()
+    };
+    let before = count().await;
+    assert_eq!(before["users"], 3);
+    assert_eq!(before["administrators"], 1);
+    assert_eq!(before["personal_tokens"], 3);
+    World::prepare(&app).await;
+    let disable = json!({"disabled": true});
+    app.admin(Method::PATCH, "/api/v1/users/bob", &disable)
+        .await
+        .expect(200);
+    let after = count().await;
+    for (what, number) in [
+        ("users", 3 + 5),
+        ("disabled_users", 1),
+        ("groups", 1),
+        ("projects", 1),
+        // Of each role one in the group, and alice in both.
+        ("memberships", 7),
+        ("grants", 1),
+        ("deploy_tokens", 2),
+        ("job_tokens", 1),
+        ("personal_tokens", 3 + 5 + 1),
+        ("browser_sessions", 1),
+        ("client_sessions", 0),
+    ] {
+        assert_eq!(after[what], number, "{what}: {after}");
+    }
+    app.clock.advance(std::time::Duration::from_hours(25));
+    assert_eq!(count().await["job_tokens"], 0);
 }
