@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::auth::{Auth, OutputFormat};
+use crate::doctor::Doctor;
 
 /// Version and commit, for `--version`.
 const VERSION: &str = concat!(
@@ -48,6 +49,7 @@ pub enum Command {
     /// The registry: serve images, clean up
     #[command(subcommand, arg_required_else_help = true)]
     Registry(Registry),
+    Doctor(Box<Doctor>),
     /// Print a completion script for a shell
     ///
     /// For example: `portcullis completions bash > /etc/bash_completion.d/portcullis`

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cli;
+mod doctor;
 mod failure;
 mod memory;
 mod output;
@@ -28,13 +29,14 @@ fn main() -> ExitCode {
         Err(error) => return Failure::from(error).report(),
     };
     match runtime.block_on(run(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
+async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Doctor(options) => return doctor::run(&options).await,
         Command::Up(up) => up::up(&up).await,
         Command::Auth(command) => auth::run(*command).await,
         Command::Registry(Registry::Serve { config }) => serve::registry(config.as_deref()).await,
@@ -54,5 +56,6 @@ async fn run(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
             Ok(output::bytes(&script)?)
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

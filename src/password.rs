@@ -38,6 +38,15 @@ pub fn read(from_stdin: bool) -> Result<SecretString, Failure> {
     Ok(first)
 }
 
+/// The first line of standard input, or what is typed at a prompt that does not echo: a password
+/// that exists already.
+pub fn existing(from_stdin: bool) -> Result<SecretString, Failure> {
+    if !from_stdin && io::stdin().is_terminal() {
+        return Ok(rpassword::prompt_password("Password: ")?.into());
+    }
+    read(from_stdin)
+}
+
 /// `None`: it is empty.
 fn first_line(input: impl BufRead) -> io::Result<Option<SecretString>> {
     let mut line = String::new();

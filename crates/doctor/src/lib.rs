@@ -1,0 +1,25 @@
+//! Finds out what is wrong with a registry's deployment, and says what to change.
+//!
+//! Probes look ([`network`], [`http`], [`certificate`]) and come back with observations; verdicts
+//! are pure functions over these ([`tls`], [`challenge`]), and go into a [`report`] in the order in
+//! which things depend on each other. [`outside`] is the order of what can be seen from anywhere.
+//!
+//! Nothing here prints, reads a configuration file of a server, or knows the servers: who calls
+//! hands over what it has read as plain data. Nothing here shows a secret, and none goes over a
+//! connection that is not trusted.
+
+pub mod certificate;
+pub mod challenge;
+pub mod http;
+pub mod network;
+pub mod outside;
+pub mod reach;
+pub mod report;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+pub mod trust;
+
+pub use self::http::Clock;
+pub use self::outside::{Credentials, Outside};
+pub use self::report::{Finding, Report, Status, Verdict};
