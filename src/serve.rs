@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use auth_server::config::Settings as AuthSettings;
 use registry_server::config::{Configuration as RegistryConfiguration, Net};
+use secrecy::{ExposeSecret as _, SecretString};
 use service::config::{Source, Warning};
 use service::health::{Check, Health};
 use service::metrics::{HttpMetrics, Metrics};
@@ -38,7 +39,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
     let clock = auth_server::clock::Clock::system();
     let application = auth_server::Application::build(settings, clock).await?;
-    show_generated_password(&application)?;
+    show_generated_password("admin", application.generated_password())?;
     let health = host.watch(application.health());
     application.register_metrics(&host.metrics);
     application.spawn_jobs(&host.shutdown);
@@ -58,6 +59,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.proxies(),
         metrics: Some(HttpMetrics::register(&host.metrics, "auth")),
+        reload: host.reload.clone(),
         ..ServerOptions::default()
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
@@ -76,9 +78,13 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
     let clock = registry_server::Clock::system();
     let application = registry_server::Application::build(settings, clock).await?;
+    show_generated_password(
+        registry_server::FIRST_USER,
+        application.generated_password(),
+    )?;
     application.register_metrics(&host.metrics);
     let health = host.watch(application.health());
-    application.spawn_jobs(&host.shutdown);
+    application.spawn_jobs(&host.shutdown, &host.reload);
 
     let address = match http.net {
         Net::Tcp => Address::Tcp(http.addr.clone()),
@@ -97,6 +103,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
+        reload: host.reload.clone(),
         ..ServerOptions::default()
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
@@ -147,14 +154,12 @@ fn load_tls(settings: Option<TlsSettings>) -> Result<Option<Tls>, Failure> {
         .map_err(Failure::usage)
 }
 
-/// Shows the password that the first start has made up for `admin`: now or never. Called before
+/// Shows the password that the first start has made up for a user: now or never. Called before
 /// anything else can fail, a port that is taken for example: the next start does not know it.
-pub fn show_generated_password(application: &auth_server::Application) -> Result<(), Failure> {
-    use secrecy::ExposeSecret as _;
-
-    if let Some(password) = application.generated_password() {
+pub fn show_generated_password(user: &str, password: Option<&SecretString>) -> Result<(), Failure> {
+    if let Some(password) = password {
         output::line(&format!(
-            "\nThe password of the user admin, shown this once:\n\n    {}\n",
+            "\nThe password of the user {user}, shown this once:\n\n    {}\n",
             password.expose_secret()
         ))?;
     }
@@ -173,6 +178,7 @@ pub fn announce(what: &str, server: &Server) -> Result<(), Failure> {
 /// What a process has once, however many servers it runs.
 pub struct Host {
     pub shutdown: Shutdown,
+    pub reload: Reload,
     pub metrics: Metrics,
 }
 
@@ -190,9 +196,11 @@ impl Host {
         }
         tokio::spawn(memory::give_back());
         let shutdown = Shutdown::new();
-        listen_to_signals(&shutdown, &Reload::new())?;
+        let reload = Reload::new();
+        listen_to_signals(&shutdown, &reload)?;
         Ok(Self {
             shutdown,
+            reload,
             metrics: Metrics::new(),
         })
     }

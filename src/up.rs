@@ -28,16 +28,18 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
 
     let clock = auth_server::clock::Clock::system();
     let auth = auth_server::Application::build(auth_settings, clock).await?;
-    serve::show_generated_password(&auth)?;
+    serve::show_generated_password("admin", auth.generated_password())?;
     // After the auth-server: its first start writes the bundle that the registry reads.
     let clock = registry_server::Clock::system();
     let registry = registry_server::Application::build(registry_settings, clock).await?;
+    let generated = registry.generated_password();
+    serve::show_generated_password(registry_server::FIRST_USER, generated)?;
     registry.register_metrics(&host.metrics);
     let checks = auth.health().into_iter().chain(registry.health()).collect();
     let health = host.watch(checks);
     auth.register_metrics(&host.metrics);
     auth.spawn_jobs(&host.shutdown);
-    registry.spawn_jobs(&host.shutdown);
+    registry.spawn_jobs(&host.shutdown, &host.reload);
 
     let (probes, auth_routes, registry_routes) =
         (health.routes(), auth.configure(), registry.configure());
@@ -56,6 +58,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
+        reload: host.reload.clone(),
         ..ServerOptions::default()
     };
     let server = Server::bind(server_options, listeners.chain(debug).collect())?;

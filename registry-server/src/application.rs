@@ -8,16 +8,17 @@ use database::{Database, DatabaseUrl};
 use registry_token::{
     KeyLocation, KeyOrigin, KeySource, KeySourceSettings, Verifier, VerifierSettings,
 };
+use secrecy::SecretString;
 use service::health::Check;
 use service::metrics::Metrics;
-use service::shutdown::Shutdown;
+use service::shutdown::{Reload, Shutdown};
 
-use crate::auth::Gatekeeper;
+use crate::auth::{Gatekeeper, Passwords};
 use crate::blob_store::{BlobStore, FilesystemStore, MeasuredStore};
 use crate::clock::Clock;
 use crate::config::{Access, Settings, TokenSettings};
 use crate::error::StartError;
-use crate::http::{self, Site};
+use crate::http::{self, Door, Site};
 use crate::metrics::StorageMetrics;
 use crate::registry::Registry;
 use crate::state::State;
@@ -36,6 +37,8 @@ pub struct Application {
     metrics: StorageMetrics,
     /// Until the job that watches it takes it over.
     keys: Mutex<Option<(KeySource, Arc<Verifier>)>>,
+    passwords: Option<Passwords>,
+    generated_password: Option<SecretString>,
 }
 
 impl Application {
@@ -67,8 +70,19 @@ impl Application {
             metrics.clone(),
         );
         let mut keys = None;
-        let (gatekeeper, realm) = match &settings.access {
-            Access::Open => (Gatekeeper::open(), None),
+        let (mut passwords, mut generated_password) = (None, None);
+        let (gatekeeper, door) = match &settings.access {
+            Access::Open => (Gatekeeper::open(), Door::Open),
+            Access::Passwords(file) => {
+                let (opened, generated) = Passwords::open(&file.path, &clock).await?;
+                generated_password = generated;
+                passwords = Some(opened.clone());
+                let realm = file.realm.clone();
+                (
+                    Gatekeeper::with_passwords(opened),
+                    Door::Passwords { realm },
+                )
+            }
             Access::Tokens(tokens) => {
                 let origins = KeySourceSettings::new(key_origins(tokens));
                 let source = KeySource::load(origins).await?;
@@ -77,13 +91,16 @@ impl Application {
                 keys = Some((source, Arc::clone(&verifier)));
                 (
                     Gatekeeper::with_tokens(verifier, tokens.upload_grace),
-                    Some((tokens.realm.clone(), tokens.service.clone())),
+                    Door::Tokens {
+                        realm: tokens.realm.clone(),
+                        service: tokens.service.clone(),
+                    },
                 )
             }
         };
         let site = Site {
             settings: settings.web.clone(),
-            realm,
+            door,
         };
         let state = State {
             registry: Arc::new(registry),
@@ -98,6 +115,8 @@ impl Application {
             blobs,
             metrics,
             keys: Mutex::new(keys),
+            passwords,
+            generated_password,
         })
     }
 
@@ -133,8 +152,19 @@ impl Application {
         checks
     }
 
-    /// Starts what happens without a request, until `shutdown` begins.
-    pub fn spawn_jobs(&self, shutdown: &Shutdown) {
+    /// The password of the user that was put into a file of passwords which was not there.
+    #[must_use]
+    pub fn generated_password(&self) -> Option<&SecretString> {
+        self.generated_password.as_ref()
+    }
+
+    /// Starts what happens without a request, until `shutdown` begins. On `reload`, files are read
+    /// again at once.
+    pub fn spawn_jobs(&self, shutdown: &Shutdown, reload: &Reload) {
+        if let Some(passwords) = &self.passwords {
+            let (shutdown, reload) = (shutdown.clone(), reload.clone());
+            tokio::spawn(passwords.clone().run(shutdown, reload));
+        }
         let keys = self
             .keys
             .lock()

@@ -16,6 +16,8 @@ pub enum StartError {
         path: PathBuf,
         source: BlobStoreError,
     },
+    #[error(transparent)]
+    Passwords(#[from] crate::auth::passwords::PasswordsError),
     #[error("no keys to verify tokens with: {0}")]
     Keys(#[from] registry_token::KeySourceError),
 }

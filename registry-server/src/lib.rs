@@ -25,5 +25,6 @@ mod state;
 mod testing;
 
 pub use self::application::Application;
+pub use self::auth::htpasswd::FIRST_USER;
 pub use self::clock::Clock;
 pub use self::error::StartError;

@@ -18,11 +18,11 @@ use registry_token::{
 use serde_json::{Value, json};
 use service::client_address::PathPrefix;
 
-use crate::auth::{Authorized, Gatekeeper, Permission};
+use crate::auth::{Authorized, Gatekeeper, Permission, Presented};
 use crate::blob_store::{BlobStore, FilesystemStore};
 use crate::clock::Clock;
 use crate::config::{LocationBase, Realm, WebSettings};
-use crate::http::{self, Site};
+use crate::http::{self, Door, Site};
 use crate::metadata::SQLITE_MIGRATIONS;
 use crate::metrics::StorageMetrics;
 use crate::oci::{Algorithm, Digest, media_type};
@@ -98,7 +98,10 @@ impl TestRegistry {
             clock: clock.clone(),
             site: Site {
                 settings,
-                realm: Some((realm, SERVICE.to_owned())),
+                door: Door::Tokens {
+                    realm,
+                    service: SERVICE.to_owned(),
+                },
             },
         };
         Self {
@@ -168,7 +171,7 @@ impl TestRegistry {
         let token = self.token(&[(name, Actions::ALL)]);
         let gatekeeper = &self.state.gatekeeper;
         gatekeeper
-            .authorize(Some(&token), repository(name), self.clock.now())
+            .authorize(Presented::Token(&token), repository(name), self.clock.now())
             .unwrap()
     }
 

@@ -8,7 +8,6 @@ mod api;
 mod audit;
 mod authenticate;
 mod authorize;
-pub mod basic;
 mod body;
 mod error;
 #[cfg(test)]
@@ -23,6 +22,7 @@ mod token;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+pub use service::basic;
 use service::request::RequestContext;
 
 use self::basic::{BasicCredentials, InvalidBasic};

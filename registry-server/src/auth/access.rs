@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use registry_token::{AccessEntry, Action, Claims, RepositoryName, Resource, VerifyError};
 
 use super::challenge::{Reason, Refusal};
+use super::passwords::KnownUser;
 
 /// A caller whose token is valid, whatever it allows. All that `GET /v2/` asks for.
 #[derive(Clone, Debug)]
@@ -15,11 +16,18 @@ pub struct Authenticated {
     pub(super) caller: Caller,
 }
 
-/// The bearer of a valid token; or anybody, where the configuration says `auth: none`.
+/// Who sends a request, as far as the registry knows.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// `None`: the registry is open, everything is allowed.
-    pub(super) claims: Option<Arc<Claims>>,
+pub struct Caller(pub(super) Who);
+
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    /// Anybody: the configuration says `auth: none`, everything is allowed.
+    Anybody,
+    /// The bearer of a valid token, which says what is allowed.
+    Bearer(Arc<Claims>),
+    /// Somebody in the file of passwords, which allows everything.
+    User(KnownUser),
 }
 
 /// The right to do `P`, for one repository or for the catalog.
@@ -145,17 +153,29 @@ impl Authenticated {
 }
 
 impl Caller {
-    /// Whom the token names; `None` for an anonymous caller.
+    /// Their name; `None` for an anonymous caller.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.claims.as_ref()?.subject.as_deref()
+        match &self.0 {
+            Who::Anybody => None,
+            Who::Bearer(claims) => claims.subject.as_deref(),
+            Who::User(user) => Some(user.name()),
+        }
+    }
+
+    /// What the token says; `None` where everything is allowed without one.
+    fn claims(&self) -> Option<&Claims> {
+        match &self.0 {
+            Who::Bearer(claims) => Some(claims),
+            Who::Anybody | Who::User(_) => None,
+        }
     }
 
     /// The repositories this caller may pull from, as far as that can be listed: those its token
-    /// names. `None` where the registry is open and everything is.
+    /// names. `None` where it takes no token and everything is.
     #[must_use]
     pub fn pullable(&self) -> Option<Vec<RepositoryName>> {
-        let claims = self.claims.as_ref()?;
+        let claims = self.claims()?;
         let pullable = |entry: &AccessEntry| match &entry.resource {
             Resource::Repository(name) if entry.actions.contains(Action::Pull) => {
                 Some(name.clone())
@@ -170,7 +190,7 @@ impl Caller {
         &self,
         resource: P::Resource,
     ) -> Result<Authorized<P>, Refusal> {
-        match &self.claims {
+        match self.claims() {
             Some(claims) if !P::granted(claims, &resource) => {
                 let refusal = Refusal::new(Reason::InsufficientScope, P::scopes(&resource));
                 Err(refusal.explained(P::denial(claims, &resource)))

@@ -1,5 +1,6 @@
-//! Why a request was refused, and the `Bearer` challenge that tells its client where to get a
-//! token and for what. <https://distribution.github.io/distribution/spec/auth/token/>
+//! Why a request was refused, and the challenge that tells its client what to bring: `Bearer` says
+//! where to get a token and for what, `Basic` asks for a password.
+//! <https://distribution.github.io/distribution/spec/auth/token/>
 
 use std::fmt::Write as _;
 
@@ -21,6 +22,8 @@ pub struct Refusal {
 pub enum Reason {
     #[error("authentication required")]
     NoToken,
+    #[error("unknown user or wrong password")]
+    WrongPassword,
     #[error(transparent)]
     InvalidToken(VerifyError),
     #[error("the token does not allow this")]
@@ -86,7 +89,7 @@ impl Refusal {
             let _ = write!(header, ",scope=\"{}\"", quotable(&self.scopes.join(" ")));
         }
         match self.reason {
-            Reason::NoToken => {}
+            Reason::NoToken | Reason::WrongPassword => {}
             Reason::InvalidToken(_) => header.push_str(",error=\"invalid_token\""),
             Reason::InsufficientScope => header.push_str(",error=\"insufficient_scope\""),
         }
@@ -96,6 +99,12 @@ impl Refusal {
         }
         header
     }
+}
+
+/// The value of `WWW-Authenticate` where users have passwords.
+#[must_use]
+pub fn basic(realm: &str) -> String {
+    format!("Basic realm=\"{}\"", quotable(realm))
 }
 
 /// Text as it may stand between quotation marks. Clients' parsers are too simple for an escaped

@@ -1,4 +1,6 @@
 //! [`Gatekeeper`]: verifies tokens and hands out proofs.
+//!
+//! Passwords are checked before, by [`Passwords`]: that takes long, and a token a microsecond.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use registry_token::{RepositoryName, Verifier, VerifyError};
 
-use super::access::{Authenticated, Authorized, Caller, Permission, Pull, Push, UploadProof};
+use super::access::{Authenticated, Authorized, Caller, Permission, Pull, Push, UploadProof, Who};
 use super::challenge::{Reason, Refusal};
+use super::passwords::{KnownUser, Passwords};
 
 /// Decides who comes in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,6 +26,19 @@ enum Mode {
         verifier: Arc<Verifier>,
         upload_grace: Duration,
     },
+    /// Everybody in a file may do everything, as in distribution.
+    Passwords(Passwords),
+}
+
+/// What a request brings to show who sends it.
+#[derive(Clone, Copy, Debug)]
+pub enum Presented<'r> {
+    Nothing,
+    /// A token, not verified yet.
+    Token(&'r str),
+    /// A name and its password, which is right.
+    User(&'r KnownUser),
+    WrongPassword,
 }
 
 impl Gatekeeper {
@@ -42,13 +58,28 @@ impl Gatekeeper {
         }
     }
 
+    /// Lets in whoever is in the file.
+    pub fn with_passwords(passwords: Passwords) -> Self {
+        Self {
+            mode: Mode::Passwords(passwords),
+        }
+    }
+
+    /// What passwords are to be checked with, if they are what callers bring.
+    pub fn passwords(&self) -> Option<&Passwords> {
+        match &self.mode {
+            Mode::Passwords(passwords) => Some(passwords),
+            Mode::Open | Mode::Tokens { .. } => None,
+        }
+    }
+
     /// A caller with a valid token, whatever it allows.
     pub fn authenticate(
         &self,
-        token: Option<&str>,
+        presented: Presented<'_>,
         now: DateTime<Utc>,
     ) -> Result<Authenticated, Refusal> {
-        self.caller(token, now)
+        self.caller(presented, now)
             .map(|caller| Authenticated { caller })
             .map_err(|reason| Refusal::new(reason, Vec::new()))
     }
@@ -56,11 +87,11 @@ impl Gatekeeper {
     /// The proof for `P` on `resource`.
     pub fn authorize<P: Permission>(
         &self,
-        token: Option<&str>,
+        presented: Presented<'_>,
         resource: P::Resource,
         now: DateTime<Utc>,
     ) -> Result<Authorized<P>, Refusal> {
-        match self.caller(token, now) {
+        match self.caller(presented, now) {
             Ok(caller) => caller.authorize(resource),
             Err(reason) => Err(Refusal::new(reason, P::scopes(&resource))),
         }
@@ -70,7 +101,7 @@ impl Gatekeeper {
     /// answered with the scopes of both.
     pub fn authorize_mount(
         &self,
-        token: Option<&str>,
+        presented: Presented<'_>,
         target: RepositoryName,
         source: RepositoryName,
         now: DateTime<Utc>,
@@ -78,7 +109,7 @@ impl Gatekeeper {
         let mut scopes = Push::scopes(&target);
         scopes.extend(Pull::scopes(&source));
         let refuse = |reason| Refusal::new(reason, scopes);
-        match self.caller(token, now) {
+        match self.caller(presented, now) {
             Ok(caller) => match (caller.authorize(target), caller.authorize(source)) {
                 (Ok(push), Ok(pull)) => Ok((push, pull)),
                 (Err(refusal), _) | (_, Err(refusal)) => {
@@ -93,16 +124,16 @@ impl Gatekeeper {
     /// expired a while ago. Everything else about it must be right.
     pub fn continue_upload<P>(
         &self,
-        token: Option<&str>,
+        presented: Presented<'_>,
         repository: RepositoryName,
         now: DateTime<Utc>,
     ) -> Result<UploadProof<P>, Refusal>
     where
         P: Permission<Resource = RepositoryName>,
     {
-        let (caller, expired) = match self.caller(token, now) {
+        let (caller, expired) = match self.caller(presented, now) {
             Ok(caller) => (caller, None),
-            Err(reason) => match self.recently_expired(token, &reason, now) {
+            Err(reason) => match self.recently_expired(presented, &reason, now) {
                 Some((caller, at)) => (caller, Some(at)),
                 None => return Err(Refusal::new(reason, P::scopes(&repository))),
             },
@@ -118,7 +149,7 @@ impl Gatekeeper {
     /// too long ago.
     fn recently_expired(
         &self,
-        token: Option<&str>,
+        presented: Presented<'_>,
         reason: &Reason,
         now: DateTime<Utc>,
     ) -> Option<(Caller, DateTime<Utc>)> {
@@ -132,20 +163,22 @@ impl Gatekeeper {
         if overdue > *upload_grace {
             return None;
         }
-        let caller = self.caller(token, *at).ok()?;
+        let caller = self.caller(presented, *at).ok()?;
         Some((caller, *at))
     }
 
-    fn caller(&self, token: Option<&str>, now: DateTime<Utc>) -> Result<Caller, Reason> {
-        let Mode::Tokens { verifier, .. } = &self.mode else {
-            return Ok(Caller { claims: None });
+    fn caller(&self, presented: Presented<'_>, now: DateTime<Utc>) -> Result<Caller, Reason> {
+        let who = match (&self.mode, presented) {
+            (Mode::Open, _) => Who::Anybody,
+            (Mode::Tokens { verifier, .. }, Presented::Token(token)) => {
+                let claims = verifier.verify(token, now);
+                Who::Bearer(claims.map_err(Reason::InvalidToken)?)
+            }
+            (Mode::Passwords(_), Presented::User(user)) => Who::User(user.clone()),
+            (_, Presented::WrongPassword) => return Err(Reason::WrongPassword),
+            // A password where a token is wanted, and the other way round, are as good as nothing.
+            (Mode::Tokens { .. } | Mode::Passwords(_), _) => return Err(Reason::NoToken),
         };
-        let token = token.ok_or(Reason::NoToken)?;
-        verifier
-            .verify(token, now)
-            .map(|claims| Caller {
-                claims: Some(claims),
-            })
-            .map_err(Reason::InvalidToken)
+        Ok(Caller(who))
     }
 }

@@ -24,8 +24,8 @@ use service::server::{ClientAuth, MinimumTls};
 use service::telemetry::{Format, Level};
 
 pub use self::settings::{
-    Access, InvalidSettings, LocationBase, Purging, Realm, Settings, StorageCheck, TokenSettings,
-    WebSettings,
+    Access, InvalidSettings, LocationBase, PasswordSettings, Purging, Realm, Settings,
+    StorageCheck, TokenSettings, WebSettings,
 };
 
 const HOUR: u64 = 60 * 60;
@@ -201,10 +201,18 @@ pub enum Auth {
     Token(Token),
     /// Everybody may do everything.
     None,
-    #[serde(deserialize_with = "refused::htpasswd")]
-    Htpasswd(()),
+    Htpasswd(Htpasswd),
     #[serde(deserialize_with = "refused::silly")]
     Silly(()),
+}
+
+/// Users and their passwords in a file; each of them may do everything.
+#[derive(Debug, Deserialize)]
+pub struct Htpasswd {
+    /// What browsers and people are told to log in to.
+    pub realm: String,
+    /// Made, with one user, if it is not there.
+    pub path: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]

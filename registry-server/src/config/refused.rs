@@ -21,8 +21,6 @@ refused! {
     middleware: "middleware is code of distribution and cannot be loaded here: remove `middleware`";
     object_storage: "this version stores blobs on a file system only: use `storage.filesystem`";
     in_memory: "data that must last cannot live in memory: use `storage.filesystem`";
-    htpasswd: "a file of passwords is not supported yet: use `auth.token`, for example with \
-               `portcullis auth serve` as its realm";
     silly: "`auth.silly` lets everybody in; say `auth: none` if that is meant";
     letsencrypt: "certificates are not ordered from Let's Encrypt yet: set `http.tls.certificate` \
                   and `http.tls.key`, or let a proxy in front do it";

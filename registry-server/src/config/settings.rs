@@ -8,7 +8,7 @@ use database::DatabaseUrl;
 use registry_token::{Algorithm, KeyLocation};
 use service::client_address::PathPrefix;
 
-use super::{Auth, Configuration, IndexPlatforms, Net, Token, UploadPurging};
+use super::{Auth, Configuration, Htpasswd, IndexPlatforms, Net, Token, UploadPurging};
 use crate::registry::{Rules, UrlRules};
 
 /// What the server works with.
@@ -34,6 +34,15 @@ pub enum Access {
     /// Everybody, for everything.
     Open,
     Tokens(Box<TokenSettings>),
+    /// Who is in a file.
+    Passwords(PasswordSettings),
+}
+
+/// Users and their passwords.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordSettings {
+    pub realm: String,
+    pub path: PathBuf,
 }
 
 /// Which tokens are believed, and where clients get them.
@@ -185,16 +194,28 @@ fn access(auth: Option<&Auth>) -> Result<Access, InvalidSettings> {
     match auth {
         None => Err(invalid(
             "auth",
-            "nobody could come in: set `auth.token`, or say `auth: none` to let everybody do \
-             everything",
+            "nobody could come in: set `auth.token` or `auth.htpasswd`, or say `auth: none` to let \
+             everybody do everything",
         )),
         Some(Auth::None) => Ok(Access::Open),
         Some(Auth::Token(token)) => Ok(Access::Tokens(Box::new(tokens(token)?))),
-        // Their deserialization has failed already.
-        Some(Auth::Htpasswd(()) | Auth::Silly(())) => {
-            Err(invalid("auth", "only `token` and `none` are supported"))
-        }
+        Some(Auth::Htpasswd(file)) => Ok(Access::Passwords(passwords(file)?)),
+        // Its deserialization has failed already.
+        Some(Auth::Silly(())) => Err(invalid("auth", "`silly` is not supported")),
     }
+}
+
+fn passwords(file: &Htpasswd) -> Result<PasswordSettings, InvalidSettings> {
+    if file.realm.is_empty() {
+        return Err(invalid("auth.htpasswd.realm", "is empty"));
+    }
+    if file.path.as_os_str().is_empty() {
+        return Err(invalid("auth.htpasswd.path", "name the file"));
+    }
+    Ok(PasswordSettings {
+        realm: file.realm.clone(),
+        path: file.path.clone(),
+    })
 }
 
 fn tokens(token: &Token) -> Result<TokenSettings, InvalidSettings> {

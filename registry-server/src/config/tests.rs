@@ -40,7 +40,7 @@ fn read(yaml: &str) -> Result<Settings, String> {
 fn tokens(yaml: &str) -> TokenSettings {
     match read(yaml).unwrap().access {
         Access::Tokens(tokens) => *tokens,
-        Access::Open => panic!("{yaml}"),
+        Access::Open | Access::Passwords(_) => panic!("{yaml}"),
     }
 }
 
@@ -184,6 +184,30 @@ fn tokens_are_believed_for_two_hours_of_an_upload() {
 }
 
 #[test]
+fn a_file_of_passwords_is_a_door_too() {
+    let yaml = MINIMAL.replace(
+        "auth: none",
+        "auth: {htpasswd: {realm: people, path: /users}}",
+    );
+    let Access::Passwords(file) = read(&yaml).unwrap().access else {
+        panic!("another door");
+    };
+    assert_eq!(file.realm, "people");
+    assert_eq!(file.path, PathBuf::from("/users"));
+    let yaml = MINIMAL.replace("auth: none", "");
+    let variables = [
+        ("REGISTRY_AUTH", "htpasswd"),
+        ("REGISTRY_AUTH_HTPASSWD_REALM", "Registry Realm"),
+        ("REGISTRY_AUTH_HTPASSWD_PATH", "/auth/htpasswd"),
+    ];
+    // As the documents of `registry:2` have it: the first says nothing that the others do not.
+    assert!(matches!(
+        read_with(&yaml, &variables).unwrap().access,
+        Access::Passwords(_)
+    ));
+}
+
+#[test]
 fn nobody_is_let_in_by_omission() {
     let error = read(&MINIMAL.replace("auth: none", "")).unwrap_err();
     assert!(error.starts_with("auth: "), "{error}");
@@ -217,7 +241,9 @@ fn what_cannot_be_followed_is_refused_in_a_sentence() {
         assert!(error.contains(says), "{storage}: {error}");
     }
     for (auth, says) in [
-        ("{htpasswd: {realm: r, path: p}}", "passwords"),
+        ("{htpasswd: {realm: r}}", "path"),
+        ("{htpasswd: {realm: '', path: p}}", "realm"),
+        ("{htpasswd: {realm: r, path: ''}}", "name the file"),
         ("{silly: {realm: r, service: s}}", "auth: none"),
     ] {
         let error = read(&MINIMAL.replace("auth: none", &format!("auth: {auth}"))).unwrap_err();

@@ -9,6 +9,7 @@ use registry_token::RepositoryName;
 
 use super::error::Error;
 use super::header_value;
+use super::identity::Identity;
 use super::query::Query;
 use super::route::{Endpoint, Route};
 use crate::auth::{Authenticated, Authorized, Catalog, Permission, Pull, Push, UploadProof};
@@ -21,14 +22,21 @@ pub struct Call<'c> {
     pub request: &'c HttpRequest,
     pub state: &'c State,
     route: Route<'c>,
+    identity: Identity<'c>,
 }
 
 impl<'c> Call<'c> {
-    pub fn new(request: &'c HttpRequest, state: &'c State, route: Route<'c>) -> Self {
+    pub fn new(
+        request: &'c HttpRequest,
+        state: &'c State,
+        route: Route<'c>,
+        identity: Identity<'c>,
+    ) -> Self {
         Self {
             request,
             state,
             route,
+            identity,
         }
     }
 
@@ -44,10 +52,13 @@ impl<'c> Call<'c> {
         &self.state.registry
     }
 
-    /// Whoever has a valid token.
+    /// Whoever has a valid token, or a password.
     pub fn authenticated(&self) -> Result<Authenticated, Error> {
         let now = self.state.clock.now();
-        let authenticated = self.state.gatekeeper.authenticate(self.token(), now);
+        let authenticated = self
+            .state
+            .gatekeeper
+            .authenticate(self.identity.presented(), now);
         authenticated.map_err(refused)
     }
 
@@ -59,14 +70,17 @@ impl<'c> Call<'c> {
         let now = self.state.clock.now();
         let gatekeeper = &self.state.gatekeeper;
         gatekeeper
-            .authorize(self.token(), self.repository()?, now)
+            .authorize(self.identity.presented(), self.repository()?, now)
             .map_err(refused)
     }
 
     /// The proof for listing repositories.
     pub fn catalog(&self) -> Result<Authorized<Catalog>, Error> {
         let now = self.state.clock.now();
-        let authorized = self.state.gatekeeper.authorize(self.token(), (), now);
+        let authorized = self
+            .state
+            .gatekeeper
+            .authorize(self.identity.presented(), (), now);
         authorized.map_err(refused)
     }
 
@@ -84,7 +98,7 @@ impl<'c> Call<'c> {
         let (push, pull) = self
             .state
             .gatekeeper
-            .authorize_mount(self.token(), repository, source, now)
+            .authorize_mount(self.identity.presented(), repository, source, now)
             .map_err(refused)?;
         Ok((push, Some(pull)))
     }
@@ -97,21 +111,12 @@ impl<'c> Call<'c> {
         let now = self.state.clock.now();
         self.state
             .gatekeeper
-            .continue_upload(self.token(), self.repository()?, now)
+            .continue_upload(self.identity.presented(), self.repository()?, now)
             .map_err(refused)
     }
 
     fn repository(&self) -> Result<RepositoryName, Error> {
         RepositoryName::parse(&self.route.name).map_err(Error::Name)
-    }
-
-    /// The bearer token. Other schemes count as none: a client that tries its password here first
-    /// is told where to go, not that its token is wrong.
-    fn token(&self) -> Option<&'c str> {
-        let value = self.header(header::AUTHORIZATION)?;
-        let (scheme, token) = value.split_once(' ')?;
-        let token = token.trim();
-        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
     }
 
     /// The last part of the path as a digest.

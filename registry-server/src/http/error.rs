@@ -27,6 +27,8 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] registry::Error),
 
+    #[error("too many passwords are being checked: try again soon")]
+    TooManyPasswords,
     #[error("this path is no endpoint of the registry API")]
     UnknownRoute,
     #[error("{method} is not supported here: use {}", methods(*.endpoint))]
@@ -152,6 +154,7 @@ impl Error {
         let message = self.to_string();
         match self {
             Self::Registry(error) => registry_answer(error, message),
+            Self::TooManyPasswords => unavailable(message),
             Self::UnknownRoute => Answer::new(StatusCode::NOT_FOUND, Code::NotFound, message),
             Self::Method { .. } => {
                 Answer::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
@@ -250,9 +253,7 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         }
         registry::Error::StoreReadOnly(_)
         | registry::Error::StoreUnavailable(_)
-        | registry::Error::DatabaseUnavailable(_) => {
-            Answer::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message).retry()
-        }
+        | registry::Error::DatabaseUnavailable(_) => unavailable(message),
         registry::Error::Internal(_) => Answer::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             Code::Unknown,
@@ -264,9 +265,13 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
 fn refused(refusal: &Refusal, message: String) -> Answer {
     let answer = Answer::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message);
     match &refusal.reason {
-        Reason::NoToken | Reason::InvalidToken(_) => answer,
+        Reason::NoToken | Reason::WrongPassword | Reason::InvalidToken(_) => answer,
         Reason::InsufficientScope => answer.detail(json!({"scope": refusal.scopes().join(" ")})),
     }
+}
+
+fn unavailable(message: String) -> Answer {
+    Answer::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message).retry()
 }
 
 fn bad_request(code: Code, message: String) -> Answer {
@@ -295,11 +300,8 @@ pub fn respond(request: &HttpRequest, state: &State, error: &Error) -> HttpRespo
     }
     match error {
         Error::Registry(registry::Error::Refused(refusal)) => {
-            let (realm, service) = state.site.realm(request);
-            response.insert_header((
-                header::WWW_AUTHENTICATE,
-                header_value(&refusal.challenge(&realm, service)),
-            ));
+            let challenge = state.site.challenge(request, refusal);
+            response.insert_header((header::WWW_AUTHENTICATE, header_value(&challenge)));
         }
         Error::Registry(registry::Error::OutOfOrder { offset }) => {
             response.insert_header((header::RANGE, header_value(&range::uploaded(*offset))));

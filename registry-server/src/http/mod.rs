@@ -3,7 +3,7 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 //!
 //! - [`route`]: what a path means, and the table of methods; [`dispatch`] below is its other half.
-//! - [`call`]: one request: its proofs, parameters and headers.
+//! - [`call`]: one request: its proofs, parameters and headers. [`identity`]: who sends it.
 //! - one file per noun: [`base`], [`blobs`], [`uploads`], [`manifests`], [`tags`], [`referrers`],
 //!   [`catalog`]. They read requests and write answers; the rules are in
 //!   [`registry`](crate::registry).
@@ -20,6 +20,7 @@ mod body;
 mod call;
 mod catalog;
 mod error;
+mod identity;
 mod manifests;
 mod query;
 mod range;
@@ -41,8 +42,9 @@ use service::request::RequestContext;
 
 use self::call::Call;
 use self::error::Error;
+use self::identity::Identity;
 use self::route::{Endpoint, Route};
-pub use self::site::Site;
+pub use self::site::{Door, Site};
 use crate::state::State;
 
 /// Tells clients from before the OCI specification that this is the second version of the API.
@@ -76,8 +78,7 @@ async fn serve(request: HttpRequest, payload: Payload, state: web::Data<State>) 
         None => error::respond(&request, &state, &Error::UnknownRoute),
         Some(route) => {
             RequestContext::of(&request).set_handler(route.endpoint.label());
-            let call = Call::new(&request, &state, route);
-            match dispatch(&call, payload).await {
+            match answer(&request, &state, route, payload).await {
                 Ok(response) => response,
                 Err(error) => error::respond(&request, &state, &error),
             }
@@ -89,6 +90,21 @@ async fn serve(request: HttpRequest, payload: Payload, state: web::Data<State>) 
         headers.append(name.clone(), value.clone());
     }
     response
+}
+
+async fn answer(
+    request: &HttpRequest,
+    state: &State,
+    route: Route<'_>,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let identity = match state.gatekeeper.passwords() {
+        None => Identity::bearer(request),
+        // Boxed for the same reason as below.
+        Some(passwords) => Identity::user(request, passwords).boxed_local().await?,
+    };
+    let call = Call::new(request, state, route, identity);
+    dispatch(&call, payload).await
 }
 
 /// The table of handlers. What a handler may do is in its arguments: each `authorized()` builds

@@ -3,15 +3,33 @@
 use actix_web::HttpRequest;
 use service::request::RequestContext;
 
+use crate::auth::challenge::{self, Refusal};
 use crate::config::{LocationBase, Realm, WebSettings};
 
 /// The outside of the server.
 #[derive(Clone, Debug)]
 pub struct Site {
     pub settings: WebSettings,
-    /// Where clients get tokens, and the name that tokens are made out to; `None` if nobody needs
-    /// one.
-    pub realm: Option<(Realm, String)>,
+    pub door: Door,
+}
+
+/// What clients are asked for.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// Nothing.
+    Open,
+    /// A token.
+    Tokens {
+        /// Where they get it.
+        realm: Realm,
+        /// What it is made out to.
+        service: String,
+    },
+    /// A password.
+    Passwords {
+        /// What it is for, in words for people.
+        realm: String,
+    },
 }
 
 impl Site {
@@ -33,16 +51,24 @@ impl Site {
         }
     }
 
-    /// Realm and service of a challenge.
-    pub fn realm(&self, request: &HttpRequest) -> (String, &str) {
-        match &self.realm {
-            None => (String::new(), ""),
-            Some((Realm::Fixed(url), service)) => (url.clone(), service),
-            Some((Realm::SameHost(path), service)) => {
+    /// The value of `WWW-Authenticate` for who was refused.
+    pub fn challenge(&self, request: &HttpRequest, refusal: &Refusal) -> String {
+        match &self.door {
+            // Nobody is refused there.
+            Door::Open => refusal.challenge("", ""),
+            Door::Passwords { realm } => challenge::basic(realm),
+            Door::Tokens {
+                realm: Realm::Fixed(url),
+                service,
+            } => refusal.challenge(url, service),
+            Door::Tokens {
+                realm: Realm::SameHost(path),
+                service,
+            } => {
                 let origin = RequestContext::of(request).origin(request);
                 // Without a host there is nothing better than the path.
                 let url = origin.url(path).unwrap_or_else(|| path.clone());
-                (url, service)
+                refusal.challenge(&url, service)
             }
         }
     }

@@ -148,9 +148,11 @@ impl<'s> Cursor<'s> {
     /// Files and variables of one section, by the keys it may have.
     pub fn section(&self, fields: &'static [&'static str]) -> Result<Vec<Child<'s>>, Failure> {
         let mut children: Vec<Child<'s>> = Vec::new();
+        let bare = self.bare_key(fields);
         let entries: &[Entry] = match self.value() {
             Value::Map(entries) => entries,
             Value::Null => &[],
+            Value::Scalar(_) if bare.is_some() => bare.as_slice(),
             _ => {
                 return Err(self.expected("a section (`key: value` lines)"));
             }
@@ -180,6 +182,27 @@ impl<'s> Cursor<'s> {
         secret_file::read_twins(self, &mut children, fields);
         children.retain(|child| !self.pass.skipped.contains(&child.cursor.path));
         Ok(children)
+    }
+
+    /// The one key that a section names as a word, with nothing below it. distribution takes that
+    /// where there is a choice, and its documents use it: `REGISTRY_AUTH=htpasswd`, beside
+    /// `REGISTRY_AUTH_HTPASSWD_PATH`.
+    fn bare_key(&self, fields: &[&str]) -> Option<Entry> {
+        let node = self.node.as_ref()?;
+        let Value::Scalar(scalar) = &node.value else {
+            return None;
+        };
+        let key = fields.iter().find(|field| **field == scalar.text)?;
+        Some(Entry {
+            key: (*key).to_owned(),
+            origin: node.origin.clone(),
+            node: Rc::new(Node {
+                origin: node.origin.clone(),
+                value: Value::Map(Vec::new()),
+                verbatim: None,
+                weight: 1,
+            }),
+        })
     }
 
     fn entry_child(&self, entry: &Entry, overrides: Vec<Override>) -> Child<'s> {

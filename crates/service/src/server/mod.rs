@@ -27,7 +27,7 @@ use self::observe::Observe;
 use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
 use crate::metrics::HttpMetrics;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Reload, Shutdown};
 
 /// After the last answer is complete, its bytes may still be in a buffer on their way out.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
@@ -53,6 +53,8 @@ pub struct ServerOptions {
     pub drain_time: Duration,
     pub trusted_proxies: TrustedProxies,
     pub metrics: Option<HttpMetrics>,
+    /// When certificates are to be read again at once.
+    pub reload: Reload,
 }
 
 impl Default for ServerOptions {
@@ -68,6 +70,7 @@ impl Default for ServerOptions {
             drain_time: Duration::from_mins(1),
             trusted_proxies: TrustedProxies::default(),
             metrics: None,
+            reload: Reload::default(),
         }
     }
 }
@@ -154,7 +157,10 @@ impl Server {
         let mut servers = Vec::new();
         for (listener, socket) in self.listeners {
             if let Some(tls) = &listener.tls {
-                tokio::spawn(tls.clone().watch(shutdown.clone()));
+                tokio::spawn(
+                    tls.clone()
+                        .watch(shutdown.clone(), self.options.reload.clone()),
+                );
             }
             servers.push(start(&self.options, listener, socket, &in_flight)?);
         }

@@ -17,7 +17,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
 
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Reload, Shutdown};
+use crate::watch::{WatchedFile, watch};
 
 const FROM_TLS12: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 const FROM_TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
@@ -133,34 +134,13 @@ impl Tls {
     }
 
     /// Looks at the files until the server ends.
-    pub(super) async fn watch(self, shutdown: Shutdown) {
-        let mut warned = None;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = shutdown.begun() => return,
-            }
-            let tls = self.clone();
-            // File reads block, on a network file system perhaps for long.
-            let result = tokio::task::spawn_blocking(move || tls.reload()).await;
-            let certificate = self.resolver.files.certificate.display();
-            match result {
-                Ok(Ok(true)) => {
-                    warned = None;
-                    tracing::info!(%certificate, "new certificate in use");
-                }
-                Ok(Ok(false)) => {}
-                Ok(Err(error)) => {
-                    let error = error.to_string();
-                    // Once per fault, not every few seconds.
-                    if warned.as_ref() != Some(&error) {
-                        tracing::warn!(%certificate, error, "the old certificate stays in use");
-                        warned = Some(error);
-                    }
-                }
-                Err(_) => return,
-            }
-        }
+    pub(super) async fn watch(self, shutdown: Shutdown, reload: Reload) {
+        let file = WatchedFile {
+            name: "certificate",
+            path: self.resolver.files.certificate.clone(),
+            interval: POLL_INTERVAL,
+        };
+        watch(file, move || self.reload(), shutdown, reload).await;
     }
 }
 

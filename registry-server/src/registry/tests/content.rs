@@ -2,7 +2,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::auth::{Delete, Gatekeeper, Pull, Push};
+use crate::auth::{Delete, Gatekeeper, Presented, Pull, Push};
 use crate::oci::{Algorithm, Digest, Reference, media_type};
 use crate::registry::{Error, PushedManifest, REVIEW_DELAY, Rules, UrlRules};
 use crate::testing::{TestRegistry, image};
@@ -186,7 +186,7 @@ async fn a_mount_that_fails_makes_no_repository() {
     let open = Gatekeeper::open();
     let new = crate::testing::repository("new");
     let push = open
-        .authorize::<Push>(None, new, registry.clock.now())
+        .authorize::<Push>(Presented::Nothing, new, registry.clock.now())
         .unwrap();
     let unknown = Digest::of(Algorithm::Sha256, b"unknown");
     assert!(

@@ -7,7 +7,7 @@ use service::shutdown::Shutdown;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::auth::{Delete, Pull, Push, UploadProof};
+use crate::auth::{Delete, Presented, Pull, Push, UploadProof};
 use crate::blob_store::{BlobStore, FilesystemStore, UploadKey, UploadProgress};
 use crate::clock::Clock;
 use crate::config::Purging;
@@ -231,6 +231,10 @@ fn continued(registry: &TestRegistry) -> UploadProof<Push> {
     registry
         .state
         .gatekeeper
-        .continue_upload(Some(&token), repository("a"), registry.clock.now())
+        .continue_upload(
+            Presented::Token(&token),
+            repository("a"),
+            registry.clock.now(),
+        )
         .unwrap()
 }

@@ -4,7 +4,7 @@ use futures_util::stream;
 use std::time::Duration;
 use uuid::Uuid;
 
-use crate::auth::{Delete, Permission, Pull, Push, UploadProof};
+use crate::auth::{Delete, Permission, Presented, Pull, Push, UploadProof};
 use crate::oci::{Algorithm, Digest};
 use crate::registry::{Error, Interrupted};
 use crate::testing::{TestRegistry, repository};
@@ -16,7 +16,11 @@ where
     let token = registry.token(&[("a", registry_token::Actions::ALL)]);
     let gatekeeper = &registry.state.gatekeeper;
     gatekeeper
-        .continue_upload(Some(&token), repository("a"), registry.clock.now())
+        .continue_upload(
+            Presented::Token(&token),
+            repository("a"),
+            registry.clock.now(),
+        )
         .unwrap()
 }
 

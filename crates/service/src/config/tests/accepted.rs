@@ -370,3 +370,27 @@ fn values_of_several_kinds() {
         })
     );
 }
+
+/// As the documents of `registry:2` have it.
+#[test]
+fn a_choice_may_be_made_by_a_word() {
+    let settings = accept(
+        "",
+        &[
+            ("REGISTRY_AUTH", "token"),
+            ("REGISTRY_AUTH_TOKEN_REALM", "https://auth.example.com/"),
+            ("REGISTRY_AUTH_TOKEN_SERVICE", "registry"),
+            ("REGISTRY_STORAGE", "filesystem"),
+            ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/data"),
+        ],
+    );
+    assert!(matches!(settings.auth, Some(Auth::Token { service, .. }) if service == "registry"));
+    assert_eq!(settings.storage.filesystem.unwrap().rootdirectory, "/data");
+
+    // The word wins over another choice in the file, and the file's own section counts.
+    let settings = accept(EXAMPLE, &[("REGISTRY_AUTH", "none")]);
+    assert!(matches!(settings.auth, Some(Auth::None)));
+    let root = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/data");
+    let settings = accept("storage: filesystem", &[root]);
+    assert_eq!(settings.storage.filesystem.unwrap().rootdirectory, "/data");
+}
