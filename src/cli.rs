@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::auth::{Auth, OutputFormat};
 use crate::doctor::Doctor;
+use crate::setup::Setup;
 
 /// Version and commit, for `--version`.
 const VERSION: &str = concat!(
@@ -50,6 +51,15 @@ pub enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Registry(Registry),
     Doctor(Box<Doctor>),
+    Setup(Setup),
+    /// Ask a server on this machine whether it is ready; for containers, which have nothing else
+    /// to ask with
+    Healthcheck {
+        /// What to ask; without it, `/readyz` of the registry that the configuration file at its
+        /// usual place and `REGISTRY_` variables describe
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        url: Option<reqwest::Url>,
+    },
     /// Print a completion script for a shell
     ///
     /// For example: `portcullis completions bash > /etc/bash_completion.d/portcullis`

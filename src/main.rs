@@ -1,14 +1,17 @@
 //! The command line: reads what was typed, loads configuration, starts servers.
 
+mod arguments;
 mod auth;
 mod cli;
 mod doctor;
 mod failure;
+mod healthcheck;
 mod memory;
 mod output;
 mod password;
 mod registry;
 mod serve;
+mod setup;
 mod up;
 
 use std::process::ExitCode;
@@ -19,7 +22,7 @@ use crate::cli::{Cli, Command, Registry};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(arguments::understood(std::env::args_os()));
     // Every actix worker brings its own thread and runtime; this one drives start, jobs and end.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -51,6 +54,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
             let file = config.as_deref();
             registry::sweep(file, &data.data_dir, older_than, dry_run, format.output).await
         }
+        Command::Setup(setup) => setup::run(&setup),
+        Command::Healthcheck { url } => healthcheck::run(url).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);

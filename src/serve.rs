@@ -125,11 +125,16 @@ pub fn registry_settings(
     Failure,
 > {
     let (configuration, warnings) =
-        service::config::load::<RegistryConfiguration>(&source.secrets(REGISTRY_SECRETS))
+        service::config::load::<RegistryConfiguration>(&with_registry_secrets(source))
             .map_err(Failure::usage)?;
     let settings =
         registry_server::config::Settings::new(&configuration).map_err(Failure::usage)?;
     Ok((configuration, settings, warnings))
+}
+
+/// The source, knowing which of its settings are secrets.
+pub fn with_registry_secrets(source: Source) -> Source {
+    source.secrets(REGISTRY_SECRETS)
 }
 
 /// The file that was named, else distribution's usual places; and `REGISTRY_…`.
