@@ -47,6 +47,10 @@ pub struct Doctor {
     #[arg(long, value_name = "NAME", requires = "user")]
     pub repository: Option<String>,
 
+    /// This machine is the registry's host: what it cannot reach, the registry cannot
+    #[arg(long, requires = "registry")]
+    pub from_registry: bool,
+
     /// A line for each check for people, or JSON for scripts
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -78,6 +82,8 @@ pub async fn run(options: &Doctor) -> Result<ExitCode, Failure> {
             credentials: credentials(options)?,
             repository: options.repository.clone(),
             trust,
+            from_registry: options.from_registry,
+            belief: None,
             clock: now,
         };
         outside::examine(&outside, &mut report).await;

@@ -1,24 +1,34 @@
 //! Finds out what is wrong with a registry's deployment, and says what to change.
 //!
 //! Probes look ([`network`], [`http`], [`certificate`]) and come back with observations; verdicts
-//! are pure functions over these ([`tls`], [`challenge`]), and go into a [`report`] in the order in
-//! which things depend on each other. [`outside`] is the order of what can be seen from anywhere.
+//! are pure functions over these ([`tls`], [`challenge`], [`token`], [`location`],
+//! [`upload_verdicts`]), and go into a [`report`] in the order in which things depend on each other.
+//! [`outside`] is the order of what can be seen from anywhere.
 //!
 //! Nothing here prints, reads a configuration file of a server, or knows the servers: who calls
 //! hands over what it has read as plain data. Nothing here shows a secret, and none goes over a
 //! connection that is not trusted.
 
+mod access;
 pub mod certificate;
-pub mod challenge;
-pub mod http;
-pub mod network;
+mod challenge;
+mod clocks;
+mod difference;
+mod download;
+mod http;
+mod location;
+mod network;
 pub mod outside;
-pub mod reach;
+mod reach;
+mod realm;
 pub mod report;
 #[cfg(test)]
 mod testing;
-pub mod tls;
+mod tls;
+pub mod token;
 pub mod trust;
+mod upload;
+mod upload_verdicts;
 
 pub use self::http::Clock;
 pub use self::outside::{Credentials, Outside};
