@@ -81,6 +81,7 @@ impl TestRegistry {
             location: LocationBase::Relative,
             headers: Vec::new(),
             idle_timeout: Duration::from_mins(1),
+            handover: None,
             max_tags: 100,
             max_entries: 100,
         };

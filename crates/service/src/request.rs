@@ -28,6 +28,7 @@ struct Inner {
     tls: bool,
     proxies: TrustedProxiesHandle,
     handler: Cell<Option<&'static str>>,
+    handed_over: Cell<u64>,
 }
 
 /// Shared by all requests of a server.
@@ -70,6 +71,7 @@ impl RequestContext {
             tls,
             proxies: TrustedProxiesHandle::clone(proxies),
             handler: Cell::new(None),
+            handed_over: Cell::new(0),
         }))
     }
 
@@ -91,6 +93,23 @@ impl RequestContext {
         self.0
             .proxies
             .origin(request.head(), self.0.trusted_peer, self.0.tls)
+    }
+
+    /// Whether a trusted proxy passed the request on: it says the truth about the client, and its
+    /// own headers are its own.
+    #[must_use]
+    pub fn through_trusted_proxy(&self) -> bool {
+        self.0.trusted_peer
+    }
+
+    /// Counts bytes, in metrics and the access log, that the proxy sends to the client in the place
+    /// of this server.
+    pub fn hand_over(&self, bytes: u64) {
+        self.0.handed_over.set(bytes);
+    }
+
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.0.handed_over.get()
     }
 
     /// Names the handler, for metrics.

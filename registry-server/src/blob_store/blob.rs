@@ -1,6 +1,7 @@
 //! [`Blob`] and [`BlobStream`]: reading, whichever backend the bytes come from.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::BlobStoreError;
-use super::filesystem::{FileBlob, FileStream};
+use super::filesystem::{self, FileBlob, FileStream};
+use crate::oci::Digest;
 
 /// A stored blob, open for reading. Cheap to clone and worth keeping: reading needs no further
 /// look-up.
@@ -30,6 +32,15 @@ impl Blob {
     pub fn size(&self) -> u64 {
         match &self.0 {
             Source::File(file) => file.size(),
+        }
+    }
+
+    /// Where the blob, which has this digest, is below the folder of all blobs, for who else can read
+    /// that folder; `None` if it is no file.
+    #[must_use]
+    pub fn below_blobs(&self, digest: &Digest) -> Option<PathBuf> {
+        match &self.0 {
+            Source::File(_) => Some(filesystem::below_blobs(digest)),
         }
     }
 

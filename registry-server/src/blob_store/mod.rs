@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 pub use self::blob::{Blob, BlobStream};
 pub use self::error::BlobStoreError;
-pub use self::filesystem::FilesystemStore;
+pub use self::filesystem::{FilesystemStore, blob_folder};
 pub use self::measured::MeasuredStore;
 use crate::oci::{Algorithm, Digest, Hasher, Midstate};
 

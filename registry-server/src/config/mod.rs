@@ -271,6 +271,7 @@ pub struct Http {
     pub trustedproxies: TrustedProxies,
     /// The longest pause a client may make while it sends a body.
     pub idletimeout: Duration,
+    pub sendfile: Sendfile,
 
     pub h2c: H2c,
 
@@ -296,10 +297,32 @@ impl Default for Http {
             http2: Obsolete,
             trustedproxies: TrustedProxies::default(),
             idletimeout: Duration::from_secs(60),
+            sendfile: Sendfile::default(),
             h2c: H2c::default(),
             secret: Obsolete,
         }
     }
+}
+
+/// Leaving the bytes of blobs to a proxy in front that can read the files.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Sendfile {
+    /// How the proxy is told; not set: not at all.
+    pub header: Option<SendfileHeader>,
+    /// What a blob's path is put behind: nginx's internal location, or the folder of blobs as Apache
+    /// sees it.
+    pub root: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum SendfileHeader {
+    /// nginx.
+    #[serde(rename = "X-Accel-Redirect", alias = "x-accel-redirect")]
+    XAccelRedirect,
+    /// Apache with `mod_xsendfile`, lighttpd.
+    #[serde(rename = "X-Sendfile", alias = "x-sendfile")]
+    XSendfile,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -8,7 +8,12 @@ use database::DatabaseUrl;
 use registry_token::{Algorithm, KeyLocation};
 use service::client_address::PathPrefix;
 
-use super::{Auth, Configuration, Htpasswd, IndexPlatforms, Net, Token, UploadPurging};
+use super::{
+    Auth, Configuration, Htpasswd, IndexPlatforms, Net, Sendfile, SendfileHeader, Token,
+    UploadPurging,
+};
+use crate::blob_store::blob_folder;
+use crate::http::Handover;
 use crate::registry::{Rules, UrlRules};
 
 /// What the server works with.
@@ -79,6 +84,8 @@ pub struct WebSettings {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The longest pause a client may make while it sends a body.
     pub idle_timeout: Duration,
+    /// How a proxy sends blobs in our place, if it does.
+    pub handover: Option<Handover>,
     /// The longest page of a list of tags, and of the catalog.
     pub max_tags: u32,
     pub max_entries: u32,
@@ -360,9 +367,57 @@ fn web(configuration: &Configuration) -> Result<WebSettings, InvalidSettings> {
         location,
         headers,
         idle_timeout: positive("http.idletimeout", http.idletimeout)?.get(),
+        handover: handover(configuration)?,
         max_tags: positive("tags.maxtags", configuration.tags.maxtags)?,
         max_entries: positive("catalog.maxentries", configuration.catalog.maxentries)?,
     })
+}
+
+/// The location that the shipped configuration of nginx has.
+const ACCEL_LOCATION: &str = "/.portcullis-blobs";
+
+fn handover(configuration: &Configuration) -> Result<Option<Handover>, InvalidSettings> {
+    let Sendfile { header, root } = &configuration.http.sendfile;
+    let key = "http.sendfile.root";
+    let Some(kind) = header else {
+        return match root {
+            None => Ok(None),
+            Some(_) => Err(invalid(
+                key,
+                "has no effect without `http.sendfile.header`: set that to `X-Accel-Redirect` \
+                 (nginx) or `X-Sendfile` (Apache)",
+            )),
+        };
+    };
+    if configuration.http.trustedproxies.is_empty() {
+        return Err(invalid(
+            "http.sendfile.header",
+            "blobs are handed over to nobody but a trusted proxy: name it in `http.trustedproxies`",
+        ));
+    }
+    let (header, root) = match kind {
+        SendfileHeader::XAccelRedirect => (
+            "x-accel-redirect",
+            root.clone().unwrap_or_else(|| ACCEL_LOCATION.to_owned()),
+        ),
+        SendfileHeader::XSendfile => {
+            let blobs = blob_folder(&configuration.storage.filesystem.rootdirectory);
+            let blobs = || blobs.to_string_lossy().into_owned();
+            ("x-sendfile", root.clone().unwrap_or_else(blobs))
+        }
+    };
+    // The proxies take escapes for escapes.
+    let is_plain = PathPrefix::parse(&root).is_some_and(|root| !root.as_str().is_empty());
+    if !is_plain {
+        return Err(invalid(
+            key,
+            format!(
+                "{root:?} is no absolute path of letters, digits and `-._~`: where the proxy finds \
+                 blobs"
+            ),
+        ));
+    }
+    Ok(Some(Handover::new(HeaderName::from_static(header), &root)))
 }
 
 fn purging(purging: &UploadPurging) -> Result<Option<Purging>, InvalidSettings> {

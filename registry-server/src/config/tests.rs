@@ -323,3 +323,61 @@ fn values_that_cannot_be_followed_name_their_key() {
         assert!(error.starts_with(&format!("{key}: ")), "{key}: {error}");
     }
 }
+
+#[test]
+fn blobs_are_handed_over_only_if_somebody_says_so() {
+    assert_eq!(read(MINIMAL).unwrap().web.handover, None);
+    let with = |http: &str| {
+        read(&format!(
+            "{MINIMAL}http: {{trustedproxies: [loopback], {http}}}\n"
+        ))
+    };
+    let path = |http: &str| {
+        let handover = with(http).unwrap().web.handover.unwrap();
+        let (name, value) = handover.header(std::path::Path::new("sha256/ab")).unwrap();
+        format!("{name}: {}", value.to_str().unwrap())
+    };
+    assert_eq!(
+        path("sendfile: {header: X-Accel-Redirect}"),
+        "x-accel-redirect: /.portcullis-blobs/sha256/ab"
+    );
+    assert_eq!(
+        path("sendfile: {header: X-Accel-Redirect, root: /internal/}"),
+        "x-accel-redirect: /internal/sha256/ab"
+    );
+    assert_eq!(
+        path("sendfile: {header: x-sendfile}"),
+        "x-sendfile: /data/docker/registry/v2/blobs/sha256/ab"
+    );
+    assert_eq!(
+        path("sendfile: {header: X-Sendfile, root: /mnt/blobs}"),
+        "x-sendfile: /mnt/blobs/sha256/ab"
+    );
+}
+
+#[test]
+fn a_handover_that_cannot_work_is_refused() {
+    for (http, says) in [
+        ("sendfile: {header: X-Accel-Redirect}", "trustedproxies"),
+        ("sendfile: {root: /blobs}", "without `http.sendfile.header`"),
+        (
+            "trustedproxies: [loopback], sendfile: {header: X-Sendfile, root: blobs}",
+            "no absolute path",
+        ),
+        (
+            "trustedproxies: [loopback], sendfile: {header: X-Sendfile, root: /}",
+            "no absolute path",
+        ),
+        (
+            "trustedproxies: [loopback], sendfile: {header: X-Sendfile, root: /a%2e/../b}",
+            "no absolute path",
+        ),
+        (
+            "trustedproxies: [loopback], sendfile: {header: X-Lighttpd}",
+            "X-Accel-Redirect",
+        ),
+    ] {
+        let error = read(&format!("{MINIMAL}http: {{{http}}}\n")).unwrap_err();
+        assert!(error.contains(says), "{http}: {error}");
+    }
+}

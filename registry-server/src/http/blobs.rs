@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use service::request::RequestContext;
 
 use super::body::Absent;
 use super::call::Call;
@@ -33,24 +34,36 @@ pub async fn get(call: &Call<'_>, access: Authorized<Pull>) -> Result<HttpRespon
         }
         _ => Requested::Whole,
     };
-    let mut response = HttpResponse::Ok();
-    let part = match requested {
-        Requested::Whole => 0..size,
+    let (part, content_range) = match requested {
+        Requested::Whole => (0..size, None),
         Requested::Part(part) => {
             let (first, last) = (part.start, part.end - 1);
-            response.status(StatusCode::PARTIAL_CONTENT).insert_header((
-                header::CONTENT_RANGE,
-                header_value(&format!("bytes {first}-{last}/{size}")),
-            ));
-            part
+            let range = header_value(&format!("bytes {first}-{last}/{size}"));
+            (part, Some((header::CONTENT_RANGE, range)))
         }
     };
+    let mut response = HttpResponse::Ok();
     describe(&mut response, &digest);
     let length = part.end - part.start;
-    // What is small and in the page cache is answered at once; anything else streams.
-    if length <= BlobStream::CHUNK as u64
-        && let Some(bytes) = blob.read_now(part.clone())
+    let cached = if length <= BlobStream::CHUNK as u64 {
+        blob.read_now(part.clone())
+    } else {
+        None
+    };
+    // The proxy makes a part of it by itself: to it, the answer is the whole.
+    if cached.is_none()
+        && let Some(instead) = call.hand_over(&blob, &digest)
     {
+        RequestContext::of(call.request).hand_over(length);
+        return Ok(response.insert_header(instead).finish());
+    }
+    if let Some(range) = content_range {
+        response
+            .status(StatusCode::PARTIAL_CONTENT)
+            .insert_header(range);
+    }
+    // What is small and in the page cache is answered at once; anything else streams.
+    if let Some(bytes) = cached {
         return Ok(response.body(bytes));
     }
     Ok(response.body(SizedStream::new(length, blob.read(part))))

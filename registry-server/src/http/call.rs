@@ -13,6 +13,7 @@ use super::identity::Identity;
 use super::query::Query;
 use super::route::{Endpoint, Route};
 use crate::auth::{Authenticated, Authorized, Catalog, Permission, Pull, Push, UploadProof};
+use crate::blob_store::Blob;
 use crate::oci::{Digest, Reference};
 use crate::registry::{self, Registry};
 use crate::state::State;
@@ -153,6 +154,15 @@ impl<'c> Call<'c> {
     /// A header's value. One that is not readable text counts as absent.
     pub fn header(&self, name: HeaderName) -> Option<&'c str> {
         self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// What goes out instead of a blob's bytes if the proxy in front sends them.
+    pub fn hand_over(&self, blob: &Blob, digest: &Digest) -> Option<(HeaderName, HeaderValue)> {
+        let handover = self.state.site.settings.handover.as_ref()?;
+        if !handover.is_offered(self.request) {
+            return None;
+        }
+        handover.header(&blob.below_blobs(digest)?)
     }
 
     /// `Location`: where `path`, which begins below the prefix (`/v2/…`), is for this client.

@@ -8,6 +8,7 @@
 //!   [`catalog`]. They read requests and write answers; the rules are in
 //!   [`registry`](crate::registry).
 //! - [`body`]: bodies in both directions. [`range`], [`query`]: parsers.
+//! - [`handover`]: blobs that a proxy sends in our place.
 //! - [`error`]: the error table. [`site`]: the URLs that answers name.
 //!
 //! A handler takes the proof it needs as an argument ([`Authorized<Pull>`](crate::auth::Authorized),
@@ -20,6 +21,7 @@ mod body;
 mod call;
 mod catalog;
 mod error;
+mod handover;
 mod identity;
 mod manifests;
 mod query;
@@ -42,6 +44,7 @@ use service::request::RequestContext;
 
 use self::call::Call;
 use self::error::Error;
+pub use self::handover::Handover;
 use self::identity::Identity;
 use self::route::{Endpoint, Route};
 pub use self::site::{Door, Site};

@@ -333,6 +333,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let shared = &self.worker.shared;
         let duration = self.started.elapsed();
+        let response_bytes = self.response_bytes + self.context.handed_over();
         shared.in_flight.fetch_sub(1, Relaxed);
         if let Some(metrics) = &shared.metrics {
             metrics.end();
@@ -341,11 +342,9 @@ impl Drop for Record {
                 method: (&self.method).into(),
                 code: self.status.as_u16(),
             };
-            self.worker.series(metrics, key).observe(
-                duration,
-                self.request_bytes,
-                self.response_bytes,
-            );
+            self.worker
+                .series(metrics, key)
+                .observe(duration, self.request_bytes, response_bytes);
         }
         if let Some(line) = &self.line {
             let user_agent = line
@@ -357,7 +356,7 @@ impl Drop for Record {
                 method = self.method.as_str(),
                 path = line.uri.path(),
                 status = self.status.as_u16(),
-                bytes = self.response_bytes,
+                bytes = response_bytes,
                 duration_ms = duration.as_secs_f64() * 1e3,
                 client = self.context.client().map(tracing::field::display),
                 user_agent = user_agent.as_deref(),

@@ -52,9 +52,12 @@ impl Layout {
         path
     }
 
-    pub(super) fn relative_blob(digest: &Digest) -> PathBuf {
-        let mut path = PathBuf::from(BASE);
-        path.push(BLOBS);
+    pub(super) fn relative_blobs() -> PathBuf {
+        [BASE, BLOBS].iter().collect()
+    }
+
+    pub(super) fn below_blobs(digest: &Digest) -> PathBuf {
+        let mut path = PathBuf::new();
         push_digest(&mut path, digest);
         path.push(DATA);
         path

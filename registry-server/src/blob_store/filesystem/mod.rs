@@ -76,11 +76,10 @@ impl FilesystemStore {
         })))
     }
 
-    /// The file that holds a blob, relative to the root: for a proxy in front that sends files by
-    /// itself.
-    #[must_use]
+    /// The file that holds a blob, relative to the root.
+    #[cfg(test)]
     pub fn relative_path(digest: &Digest) -> PathBuf {
-        Layout::relative_blob(digest)
+        blob_folder(Path::new("")).join(below_blobs(digest))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -90,6 +89,18 @@ impl FilesystemStore {
         let inner = Arc::clone(&self.0);
         run_blocking(move || work(&inner)).await
     }
+}
+
+/// The folder of all blobs of a store with this root: for a proxy in front that sends files by
+/// itself.
+#[must_use]
+pub fn blob_folder(root: &Path) -> PathBuf {
+    root.join(Layout::relative_blobs())
+}
+
+/// The file that holds a blob, below that folder.
+pub(super) fn below_blobs(digest: &Digest) -> PathBuf {
+    Layout::below_blobs(digest)
 }
 
 /// Runs on the blocking pool. A panic there or a runtime that shuts down is reported, not spread.
