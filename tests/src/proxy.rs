@@ -53,6 +53,9 @@ pub struct Front {
     http: u16,
     edits: Vec<Edit>,
     certificate: Option<ServerCertificate>,
+    /// The folder of blobs that it sends by itself.
+    blobs: Option<PathBuf>,
+    sends_blobs: bool,
     /// Keeps the ports until they are needed.
     reserved: Vec<TcpListener>,
 }
@@ -137,6 +140,8 @@ impl Front {
             http,
             edits: Vec::new(),
             certificate: None,
+            blobs: None,
+            sends_blobs: false,
             reserved: reserved.into(),
         }
     }
@@ -178,6 +183,13 @@ impl Front {
         self
     }
 
+    /// Has it send blobs in the registry's place, as its file describes.
+    #[must_use]
+    pub fn sending_blobs(mut self) -> Self {
+        self.sends_blobs = true;
+        self
+    }
+
     /// What clients ask for tokens.
     pub fn auth(&self) -> Url {
         let path = match self.variant {
@@ -199,14 +211,28 @@ impl Front {
 
     /// The two servers, knowing what is in front of them.
     pub fn servers(&self, databases: Databases) -> Setup {
-        Setup::apart(databases)
+        let setup = match self.kind {
+            _ if !self.sends_blobs => Setup::apart(databases),
+            Kind::Nginx => {
+                Setup::apart(databases).env("REGISTRY_HTTP_SENDFILE_HEADER", "X-Accel-Redirect")
+            }
+            Kind::Apache => {
+                Setup::apart(databases).env("REGISTRY_HTTP_SENDFILE_HEADER", "X-Sendfile")
+            }
+        };
+        setup
             .env("REGISTRY_AUTH_TOKEN_REALM", self.realm().as_str())
             .env("REGISTRY_HTTP_TRUSTEDPROXIES", "[loopback]")
             .auth_env("AUTH_HTTP_TRUSTEDPROXIES", "[loopback]")
     }
 
     /// Starts it in front of these servers.
-    pub async fn start(self, pki: &Pki, portcullis: &Portcullis) -> Proxy {
+    pub async fn start(mut self, pki: &Pki, portcullis: &Portcullis) -> Proxy {
+        if self.sends_blobs {
+            // Apache's workers are not root.
+            readable(&portcullis.folder());
+            self.blobs = Some(portcullis.blob_folder());
+        }
         self.start_before(pki, portcullis.auth_origin(), portcullis.origin())
             .await
     }
@@ -302,9 +328,21 @@ impl Front {
                 )
                 .replace(&format!("{path}.key"), &pair.key.display().to_string());
         }
+        if let Some(blobs) = &self.blobs {
+            text = text
+                .replace(
+                    "# include portcullis/sendfile",
+                    "include portcullis/sendfile",
+                )
+                .replace(
+                    "# Include portcullis/sendfile",
+                    "Include portcullis/sendfile",
+                )
+                .replace(BLOBS, &blobs.display().to_string());
+        }
         let listen = match self.kind {
-            Kind::Nginx => "listen 443",
-            Kind::Apache => "<VirtualHost *:443",
+            Kind::Nginx => "listen 443 ",
+            Kind::Apache => "<VirtualHost *:443>",
         };
         // Where there are two hosts, the auth-server's comes first.
         for place in [&self.auth, &self.registry] {
@@ -368,8 +406,11 @@ CustomLog {folder}/access.log short
     }
 }
 
+/// The folder of blobs in our files.
+const BLOBS: &str = "/var/lib/registry/docker/registry/v2/blobs";
+
 /// Those of a Debian installation that matter here, and those that our files ask for.
-const APACHE_MODULES: [&str; 17] = [
+const APACHE_MODULES: [&str; 18] = [
     "mpm_event",
     "authz_core",
     "alias",
@@ -387,6 +428,7 @@ const APACHE_MODULES: [&str; 17] = [
     "rewrite",
     "proxy",
     "proxy_http",
+    "xsendfile",
 ];
 
 fn nginx(folder: &Path, file: &str) -> Invocation {

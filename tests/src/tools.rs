@@ -104,6 +104,25 @@ impl Default for Docker {
     }
 }
 
+/// Has the Docker engine trust an authority for one registry, `HOST:PORT`, until it is dropped.
+#[derive(Debug)]
+pub struct EngineTrust(PathBuf);
+
+impl EngineTrust {
+    pub fn new(host: &str, root_pem: &str) -> Self {
+        let folder = Path::new("/etc/docker/certs.d").join(host);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("ca.crt"), root_pem).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for EngineTrust {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// An image in the engine.
 #[derive(Debug)]
 pub struct BuiltImage {
