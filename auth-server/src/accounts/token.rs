@@ -6,40 +6,27 @@
 //! - Job tokens are the same for one pipeline run: minted by a developer, over within a day.
 //!
 //! Who may make one for whom is the caller's matter. That nobody makes one which may do more than
-//! they may themselves is settled here. Using them is [`login`](super::login)'s.
+//! they may themselves is settled in [`token_rules`](super::token_rules). Using them is
+//! [`login`](super::login)'s.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use database::{Database, Tx};
 use registry_token::{Action, Actions, RepositoryName};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::secret::{TokenPrefix, TokenSecret};
+use super::token_rules::{
+    JOB_LIFETIME, MAX_DEPLOY, MAX_JOB, MAX_JOB_LIFETIME, MAX_PERSONAL, check_expiry, check_rights,
+    checked_deploy_name, checked_name,
+};
+pub use super::token_rules::{MAX_NAME_LENGTH, TokenPolicy};
 use super::{Page, PageRequest, Pattern, User, UserId, Username};
 use crate::access::TokenScopes;
 use crate::audit::{self, ActorKind, Event};
 use crate::context::Context;
 use crate::store;
 use crate::store::tokens::{NewToken, TokenRow};
-
-/// Of what people call a token, in characters.
-pub const MAX_NAME_LENGTH: usize = 64;
-
-/// How long a job token lasts if nobody says otherwise.
-const JOB_LIFETIME: TimeDelta = TimeDelta::hours(1);
-
-/// How long a job token lasts at most.
-const MAX_JOB_LIFETIME: TimeDelta = TimeDelta::hours(24);
-
-/// What the settings say about tokens.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenPolicy {
-    /// The longest that a personal or deploy token may last, and how long one lasts if nobody
-    /// says otherwise.
-    pub max_lifetime: Duration,
-}
 
 /// A token without its secret. Serialized as the admin API and the audit log show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -200,6 +187,11 @@ pub enum TokenError {
     TooLate(DateTime<Utc>),
     #[error("a token of this name is there already; revoke it first, or take another name")]
     NameTaken,
+    #[error(
+        "there are {0} tokens here that are good: revoke those that are not needed, or let them \
+         expire sooner"
+    )]
+    TooMany(i64),
     #[error("there is no such group or project")]
     PathNotFound,
     #[error("there is no such token")]
@@ -227,6 +219,12 @@ pub async fn create_personal(
         scopes: new.scopes,
     });
     let mut tx = context.database.begin().await?;
+    // One after another, so that each counts those before it.
+    store::users::lock(&mut tx, &user.username).await?;
+    let live = store::tokens::count_live_of_user(&mut tx, user.id, now).await?;
+    if live >= MAX_PERSONAL {
+        return Err(TokenError::TooMany(live));
+    }
     let created = insert(context, &mut tx, name, bearer, None, expires_at).await?;
     tx.commit().await?;
     Ok(created)
@@ -250,7 +248,7 @@ pub async fn create_deploy(
         actions: new.actions,
         pattern: new.pattern,
     };
-    create_at_path(context, name, Bearer::Deploy(bearer), expires_at).await
+    create_at_path(context, name, PathTokenKind::Deploy, bearer, expires_at).await
 }
 
 /// Makes a job token for one pipeline run in a group or project. `may`: what its maker may do
@@ -273,23 +271,29 @@ pub async fn create_job(
         actions: new.actions,
         pattern: new.pattern,
     };
-    create_at_path(context, name, Bearer::Job(bearer), expires_at).await
+    create_at_path(context, name, PathTokenKind::Job, bearer, expires_at).await
 }
 
 async fn create_at_path(
     context: &Context,
     name: &str,
-    bearer: Bearer,
+    kind: PathTokenKind,
+    bearer: PathBearer,
     expires_at: DateTime<Utc>,
 ) -> Result<CreatedToken, TokenError> {
     let mut tx = context.database.begin().await?;
-    let number = match &bearer {
-        Bearer::Personal(_) => None,
-        Bearer::Deploy(at) | Bearer::Job(at) => {
-            store::tokens::path_number(&mut tx, at.path.as_str()).await?
-        }
-    };
+    // One after another, so that each counts those before it.
+    let number = store::paths::lock(&mut tx, bearer.path.as_str()).await?;
     let number = number.ok_or(TokenError::PathNotFound)?;
+    let (max, bearer) = match kind {
+        PathTokenKind::Deploy => (MAX_DEPLOY, Bearer::Deploy(bearer)),
+        PathTokenKind::Job => (MAX_JOB, Bearer::Job(bearer)),
+    };
+    let now = context.clock.now();
+    let live = store::tokens::count_live_of_path(&mut tx, number, kind.as_str(), now).await?;
+    if live >= max {
+        return Err(TokenError::TooMany(live));
+    }
     let created = insert(context, &mut tx, name, bearer, Some(number), expires_at).await?;
     tx.commit().await?;
     Ok(created)
@@ -500,84 +504,6 @@ fn tokens(rows: Vec<TokenRow>) -> Result<Vec<Token>, database::Error> {
 /// An id that is none comes before all.
 fn after(request: &PageRequest) -> Uuid {
     request.after().parse().unwrap_or(Uuid::nil())
-}
-
-fn checked_name(name: &str) -> Result<&str, TokenError> {
-    let name = name.trim();
-    let fits = (1..=MAX_NAME_LENGTH).contains(&name.chars().count())
-        && !name.chars().any(char::is_control);
-    fits.then_some(name).ok_or(TokenError::Name)
-}
-
-/// One component of a repository name.
-fn checked_deploy_name(name: &str) -> Result<&str, TokenError> {
-    let fits =
-        name.len() <= MAX_NAME_LENGTH && !name.contains('/') && RepositoryName::parse(name).is_ok();
-    fits.then_some(name).ok_or(TokenError::DeployName)
-}
-
-fn check_rights(path: &RepositoryName, may: Actions, new: &NewPathToken) -> Result<(), TokenError> {
-    let actions = new.actions;
-    if actions.is_empty() {
-        return Err(TokenError::NoActions);
-    }
-    if actions.contains(Action::All) {
-        return Err(TokenError::AllActions);
-    }
-    if actions.contains(Action::Push) && !actions.contains(Action::Pull) {
-        return Err(TokenError::PushWithoutPull);
-    }
-    if !may.contains_all(actions) {
-        let more = actions.iter().filter(|action| !may.contains(*action));
-        return Err(TokenError::MoreThanMaker(more.collect()));
-    }
-    match &new.pattern {
-        Some(pattern) if !may_lie_below(pattern, path) => Err(TokenError::PatternElsewhere {
-            pattern: pattern.clone(),
-            path: path.clone(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Whether some name at or below the path begins like the pattern does before its first `*`.
-fn may_lie_below(pattern: &Pattern, path: &RepositoryName) -> bool {
-    let (pattern, path) = (pattern.as_str(), path.as_str());
-    let below = |name: &str| {
-        name.strip_prefix(path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    match pattern.split_once('*') {
-        None => below(pattern),
-        Some((literal, _)) => path.starts_with(literal) || below(literal),
-    }
-}
-
-fn check_expiry(
-    now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    latest: DateTime<Utc>,
-) -> Result<(), TokenError> {
-    if expires_at <= now {
-        Err(TokenError::Past)
-    } else if expires_at > latest {
-        Err(TokenError::TooLate(latest))
-    } else {
-        Ok(())
-    }
-}
-
-impl TokenPolicy {
-    fn expiry(
-        self,
-        now: DateTime<Utc>,
-        wanted: Option<DateTime<Utc>>,
-    ) -> Result<DateTime<Utc>, TokenError> {
-        let latest = now + self.max_lifetime;
-        let expires_at = wanted.unwrap_or(latest);
-        check_expiry(now, expires_at, latest)?;
-        Ok(expires_at)
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use database::{sql, test_on_both};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -81,6 +84,68 @@ fn all() -> PageRequest {
 
 test_on_both! {
     migrations: (SQLITE, POSTGRES);
+
+    async fn nobody_has_more_tokens_than_they_can_look_after(database: Database) {
+        let (context, user) = alice(&database).await;
+        let make = || create_personal(&context, POLICY, &user, personal("api"));
+        for _ in 1..MAX_PERSONAL {
+            make().await.unwrap();
+        }
+        let last = make().await.unwrap().token;
+        let error = make().await.unwrap_err();
+        assert!(matches!(error, TokenError::TooMany(MAX_PERSONAL)), "{error:?}");
+        // What is over does not count.
+        revoke(&context, last.id).await.unwrap();
+        make().await.unwrap();
+        make().await.unwrap_err();
+        context.clock.advance(POLICY.max_lifetime);
+        make().await.unwrap();
+    }
+
+    async fn no_project_has_more_tokens_than_anybody_can_look_after(database: Database) {
+        let (context, user) = alice(&database).await;
+        let path = repository("team/app");
+        let pull = [Action::Pull];
+        let now = context.clock.now();
+        let mut tx = database.begin().await.unwrap();
+        let number = store::paths::lock(&mut tx, path.as_str()).await.unwrap();
+        for (kind, count) in [(DEPLOY, MAX_DEPLOY), (JOB, MAX_JOB)] {
+            for at in 0..count {
+                let id = context.clock.uuid();
+                let mut token_sha256 = [0; 32];
+                token_sha256[..16].copy_from_slice(id.as_bytes());
+                let row = NewToken {
+                    id,
+                    kind,
+                    user_id: None,
+                    path: number,
+                    name: "x",
+                    username: Some(&format!("{kind}+{at}")),
+                    token_sha256,
+                    scopes: None,
+                    actions: Some("pull".to_owned()),
+                    pattern: None,
+                    created_by: Some(user.id),
+                    created_at: now,
+                    expires_at: now + TimeDelta::hours(1),
+                };
+                store::tokens::insert(&mut tx, &row).await.unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        let deploy = || {
+            let new = at_path("one-more", &pull, None);
+            create_deploy(&context, POLICY, &path, maintainer(), new)
+        };
+        let job = || create_job(&context, &path, maintainer(), at_path("one more", &pull, None));
+        let error = deploy().await.unwrap_err();
+        assert!(matches!(error, TokenError::TooMany(MAX_DEPLOY)), "{error:?}");
+        let error = job().await.unwrap_err();
+        assert!(matches!(error, TokenError::TooMany(MAX_JOB)), "{error:?}");
+        context.clock.advance(Duration::from_hours(1));
+        deploy().await.unwrap();
+        job().await.unwrap();
+    }
 
     async fn a_personal_token_is_made_shown_once_listed_and_revoked(database: Database) {
         let (context, alice) = alice(&database).await;

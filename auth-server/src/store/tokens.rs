@@ -115,15 +115,41 @@ pub async fn insert(tx: &mut Tx, new: &NewToken<'_>) -> Result<(), Error> {
     .map(drop)
 }
 
-/// The number of the path of a group or project.
-pub async fn path_number(tx: &mut Tx, path: &str) -> Result<Option<i64>, Error> {
+/// How many of a user can be used then.
+pub async fn count_live_of_user(
+    tx: &mut Tx,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
     sql!(
         tx,
-        fetch_optional(i64,),
-        "SELECT number FROM paths WHERE path = $1 AND user_id IS NULL",
-        path
+        fetch_one(i64,),
+        "SELECT count(*) FROM tokens
+         WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        user,
+        now
     )
-    .map(|row| row.map(|(number,)| number))
+    .map(|(count,)| count)
+}
+
+/// How many of a kind of a group or project can be used then.
+pub async fn count_live_of_path(
+    tx: &mut Tx,
+    path: i64,
+    kind: &str,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
+    sql!(
+        tx,
+        fetch_one(i64,),
+        "SELECT count(*) FROM tokens
+         WHERE path = $1 AND kind = $2 AND revoked_at IS NULL
+           AND (expires_at IS NULL OR expires_at > $3)",
+        path,
+        kind,
+        now
+    )
+    .map(|(count,)| count)
 }
 
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<TokenRow>, Error> {
