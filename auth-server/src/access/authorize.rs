@@ -12,6 +12,16 @@ pub struct Authorization {
     pub access: Access,
     /// Why it is less, for the subject to read.
     pub denials: Denials,
+    /// The scopes of which nothing was granted, and why, as the audit log has it. Of who has not
+    /// logged in there are none: their client is about to ask them to.
+    pub refused: Vec<Refused>,
+}
+
+/// A scope of which nothing was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub scope: Scope,
+    pub reason: String,
 }
 
 /// Decides about all scopes, and creates the projects that come into being with a push.
@@ -26,16 +36,28 @@ pub async fn authorize(
         snapshot = Snapshot::load(database, now, subject.clone(), scopes).await?;
     }
     let mut denials = Denials::default();
+    let mut refused = Vec::new();
     for scope in scopes {
-        if let Resource::Repository(name) = &scope.resource
-            && let Some(sentence) = snapshot.denial(&snapshot.decide(scope))
+        let decision = snapshot.decide(scope);
+        let denial = snapshot.denial(&decision);
+        if decision.granted.is_empty()
+            && !scope.actions.is_empty()
+            && *subject != Subject::Anonymous
         {
+            let reason = denial.clone();
+            refused.push(Refused {
+                scope: scope.clone(),
+                reason: reason.unwrap_or_else(|| "nothing of it is allowed".to_owned()),
+            });
+        }
+        if let (Resource::Repository(name), Some(sentence)) = (&scope.resource, denial) {
             denials.add(name.clone(), sentence);
         }
     }
     Ok(Authorization {
         access: snapshot.grant(scopes),
         denials,
+        refused,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::accounts::namespace::{self, NamespaceError};
 use crate::accounts::place::{Holder, Place, is_at_or_below, is_own};
 use crate::accounts::project::{self, NewProject};
 use crate::accounts::{Caller, ProjectError, Role, Visibility};
-use crate::audit::{Actor, ActorKind, Origin};
+use crate::audit::Origin;
 use crate::context::Context;
 
 /// Why, in the audit log.
@@ -133,7 +133,7 @@ async fn create_one(
 ) -> Result<(), ProjectError> {
     let context = Context {
         origin: Origin {
-            actor: actor(subject),
+            actor: subject.actor(),
             ..context.origin.clone()
         },
         ..context.clone()
@@ -150,20 +150,4 @@ async fn create_one(
     project::insert(&mut tx, &context, new, Some(REASON)).await?;
     tx.commit().await?;
     Ok(())
-}
-
-fn actor(subject: &Subject) -> Actor {
-    match subject {
-        Subject::Anonymous => Actor::anonymous(""),
-        Subject::User(user) | Subject::PersonalToken { user, .. } => Actor::user(user),
-        Subject::Token(token) => Actor {
-            kind: if token.username.starts_with("job+") {
-                ActorKind::JobToken
-            } else {
-                ActorKind::DeployToken
-            },
-            id: Some(token.id),
-            name: token.username.clone(),
-        },
-    }
 }

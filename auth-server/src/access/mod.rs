@@ -14,7 +14,7 @@ mod policy;
 mod snapshot;
 mod subject;
 
-pub use self::authorize::{Authorization, authorize};
+pub use self::authorize::{Authorization, Refused, authorize};
 pub use self::explain::{Explanation, Reader, explain};
 pub use self::policy::{Decision, Rule};
 pub use self::snapshot::Snapshot;

@@ -3,7 +3,9 @@
 use registry_token::{Action, Actions, RepositoryName};
 use uuid::Uuid;
 
+use crate::accounts::token::JOB_USERNAME;
 use crate::accounts::{Pattern, Project, User};
+use crate::audit::{Actor, ActorKind};
 
 /// On whose behalf something is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,24 @@ impl Subject {
         match self {
             Self::User(user) | Self::PersonalToken { user, .. } => Some(user),
             Self::Anonymous | Self::Token(_) => None,
+        }
+    }
+
+    /// What the audit log calls it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Anonymous => Actor::anonymous(""),
+            Self::User(user) | Self::PersonalToken { user, .. } => Actor::user(user),
+            Self::Token(token) => Actor {
+                kind: if token.username.starts_with(JOB_USERNAME) {
+                    ActorKind::JobToken
+                } else {
+                    ActorKind::DeployToken
+                },
+                id: Some(token.id),
+                name: token.username.clone(),
+            },
         }
     }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use database::Database;
-use registry_token::{Access, Claims, Scope, ShownText, SignError};
+use registry_token::{Access, Claims, Resource, Scope, ShownText, SignError};
 use secrecy::SecretString;
 
 use super::key_ring::KeyRing;
 use super::refresh::{self, RefreshError};
-use crate::access::{self, Authorization, Subject};
+use crate::access::{self, Authorization, Refused, Subject};
 use crate::accounts::TokenSecret;
 use crate::accounts::login::{Login, LoginError, Logins};
-use crate::audit::{Action, Event, Origin};
+use crate::audit::{self, Action, Event, Origin};
 use crate::clock::Clock;
 use crate::context::Context;
 
@@ -133,8 +133,12 @@ impl Issuer {
         let recognised = self.recognise(&context, &request).await?;
         let now = self.clock.now();
         let subject = recognised.subject;
-        let Authorization { access, denials } =
-            access::authorize(&context, &subject, &request.scopes).await?;
+        let Authorization {
+            access,
+            denials,
+            refused,
+        } = access::authorize(&context, &subject, &request.scopes).await?;
+        self.record_refused(&context, &subject, &refused).await;
         let key = self.keys.current().ok_or(IssueError::NoKey)?;
         let issued_at = now.trunc_subsecs(0);
         let claims = Claims {
@@ -156,6 +160,30 @@ impl Issuer {
             expires_in: self.settings.lifetime,
             refresh_token: recognised.refresh_token,
         })
+    }
+
+    /// Asking for what one may not have at all is worth an event; one a request, whatever the number
+    /// of scopes.
+    async fn record_refused(&self, context: &Context, subject: &Subject, refused: &[Refused]) {
+        let Some(first) = refused.first() else {
+            return;
+        };
+        let more = match refused.len() - 1 {
+            0 => String::new(),
+            1 => " (and one more scope)".to_owned(),
+            more => format!(" (and {more} more scopes)"),
+        };
+        let reason = format!("{}: {}{more}", first.scope, first.reason);
+        let repository = match &first.scope.resource {
+            Resource::Repository(name) => {
+                Some(audit::Subject::new("repository", None, name.as_str()))
+            }
+            Resource::RegistryCatalog | Resource::Other { .. } => None,
+        };
+        let mut context = context.clone();
+        context.origin.actor = subject.actor();
+        let event = Event::failure(Action::TokenRefuse, repository, reason);
+        self.logins.refusals().record(&context, event).await;
     }
 
     async fn recognise(

@@ -401,3 +401,46 @@ async fn without_a_database_the_answer_is_503() {
     let message = answer.error(503, "UNAVAILABLE");
     assert_eq!(message, "the database is unavailable");
 }
+
+#[tokio::test]
+async fn who_asks_for_what_they_may_not_have_at_all_is_in_the_audit_log() {
+    let app = TestApp::start().await;
+    let alice = Some(("alice", PASSWORD));
+    let ask = async |who, scopes: &str| {
+        let query = format!("service={SERVICE}&{scopes}");
+        app.token(who, &query).await.expect(200);
+    };
+    let refused = async || {
+        let path = "/api/v1/audit?action=token.refuse";
+        let request = app.request_as("admin", Method::GET, path);
+        Answer::of(request).await.expect(200).json()
+    };
+    // Some of it is granted; nothing was asked for; nobody has logged in yet.
+    ask(alice, "scope=repository:alice/app:pull,push,delete").await;
+    ask(alice, "").await;
+    ask(None, "scope=repository:bob/app:pull").await;
+    assert_eq!(refused().await, json!([]));
+    ask(
+        alice,
+        "scope=repository:bob/app:pull,push&scope=repository:alice/app:pull&scope=registry:catalog:*",
+    )
+    .await;
+    let events = refused().await;
+    assert_eq!(events.as_array().unwrap().len(), 1, "{events:#}");
+    let event = &events[0];
+    assert_eq!(event["outcome"], "failure");
+    assert_eq!(event["actor"]["name"], "alice");
+    assert_eq!(event["subject"]["name"], "bob/app");
+    let reason = event["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("repository:bob/app:pull,push: "),
+        "{reason}"
+    );
+    assert!(reason.ends_with("(and one more scope)"), "{reason}");
+    // However often one asks, the log stays readable.
+    for _ in 0..40 {
+        ask(alice, "scope=repository:bob/app:pull").await;
+    }
+    let number = refused().await.as_array().unwrap().len();
+    assert!((20..=30).contains(&number), "{number}");
+}
