@@ -12,7 +12,7 @@ use crate::audit::{Actor, Origin, retention};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::store;
-use crate::token::{KeyRing, rotation};
+use crate::token::{KeyRing, upkeep};
 
 /// How often the signing keys are looked at. A new key takes this long to be published by every
 /// server, and registries read it from there: small against the time before it signs.
@@ -77,7 +77,7 @@ async fn keep_keys(keys: KeyRing, shutdown: Shutdown) {
             () = tokio::time::sleep(KEY_INTERVAL) => {}
             () = shutdown.begun() => return,
         }
-        match rotation::tick(&keys).await {
+        match upkeep::tick(&keys).await {
             Ok(()) => failing = false,
             // Once: what is tried every other second must not fill the log.
             Err(error) if !failing => {

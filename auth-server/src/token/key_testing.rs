@@ -13,7 +13,7 @@ use super::key_files::KeyFolder;
 use super::key_ring::{KeyError, KeyRing};
 use super::key_settings::{KeyPlace, KeyRingSettings};
 use super::sealed::EncryptionKey;
-use super::{key_start, rotation};
+use super::{key_start, upkeep};
 use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -109,7 +109,7 @@ impl Servers {
     pub async fn pass(&self, rings: &[&KeyRing], time: Duration) {
         self.clock.advance(time);
         for ring in rings {
-            rotation::tick(ring).await.unwrap();
+            upkeep::tick(ring).await.unwrap();
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! - [`issue`]: credentials and scopes into a token. [`refresh`]: refresh tokens.
 //! - [`signing_key`]: what a key goes through. [`key_ring`]: the keys of this server.
-//!   [`key_settings`]: what it is told about them. [`key_start`]: which of them there are at the beginning. [`rotation`]: how they change.
+//!   [`key_settings`]: what it is told about them. [`key_start`]: which of them there are at the beginning. [`rotation`]: how they change. `upkeep`: what time brings.
 //! - [`key_files`], [`sealed`]: private keys at rest. [`jwks`]: public keys as verifiers take them.
 //!
 //! What a token may allow is decided in [`access`](crate::access); its format is
@@ -22,6 +22,7 @@ pub mod refresh;
 pub mod rotation;
 pub mod sealed;
 pub mod signing_key;
+pub(crate) mod upkeep;
 
 pub use self::issue::{Credentials, IssueError, IssuedToken, Issuer, TokenRequest};
 pub use self::jwks::PublishedKeys;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use database::test_on_both;
 use registry_token::SigningAlgorithm;
 use secrecy::ExposeSecret as _;
@@ -9,6 +10,7 @@ use crate::store;
 use crate::token::key_files::KeyFolder;
 use crate::token::key_settings::KeyRingSettings;
 use crate::token::key_testing::{AHEAD, LIFETIME, Registry, Servers, kid};
+use crate::token::upkeep;
 
 /// After which a superseded key is over.
 const REST: Duration = Duration::from_mins(5 + 2);
@@ -118,17 +120,17 @@ test_on_both! {
             let two = servers.start(settings).await.unwrap();
             let before = servers.events().await.len();
             let new = rotate(&servers.context(), &one).await.unwrap();
-            tick(&two).await.unwrap();
+            upkeep::tick(&two).await.unwrap();
             assert!(two.load().published.jwks.body.contains(&new.id));
             servers.clock.advance(AHEAD);
             // By its own clock, without having asked anybody.
             assert_eq!(kid(&two), new.id);
-            let ticks = [&one, &two, &one, &two].map(tick);
+            let ticks = [&one, &two, &one, &two].map(upkeep::tick);
             for tick in futures_util::future::join_all(ticks).await {
                 tick.unwrap();
             }
             servers.clock.advance(REST);
-            let ticks = [&one, &two, &one, &two].map(tick);
+            let ticks = [&one, &two, &one, &two].map(upkeep::tick);
             for tick in futures_util::future::join_all(ticks).await {
                 tick.unwrap();
             }
@@ -154,7 +156,7 @@ test_on_both! {
         servers.pass(&[&one, &two], Duration::from_hours(24) - Duration::from_secs(1)).await;
         assert_eq!(states(&servers).await.len(), 1);
         servers.clock.advance(Duration::from_secs(1));
-        for tick in futures_util::future::join_all([&one, &two, &one].map(tick)).await {
+        for tick in futures_util::future::join_all([&one, &two, &one].map(upkeep::tick)).await {
             tick.unwrap();
         }
         assert_eq!(states(&servers).await, [KeyState::Signing, KeyState::Published]);
@@ -362,7 +364,7 @@ test_on_both! {
         let two = servers.start(other).await.unwrap();
         let old = kid(&two);
         let new = rotate(&servers.context(), &one).await.unwrap();
-        tick(&two).await.unwrap();
+        upkeep::tick(&two).await.unwrap();
         let problem = two.load().problem.clone().unwrap();
         assert!(problem.contains(&new.id) && problem.contains("keys.path"), "{problem}");
         for _ in 0..100 {
