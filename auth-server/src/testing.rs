@@ -14,7 +14,7 @@ use crate::accounts::project::{self, NewProject};
 use crate::accounts::throttle::ThrottlePolicy;
 use crate::accounts::user::{self, NewUser, UserChange};
 use crate::accounts::{
-    Caller, Group, NewPassword, PasswordPolicy, Passwords, Project, Role, User, Username,
+    Caller, Expected, Group, NewPassword, PasswordPolicy, Passwords, Project, Role, User, Username,
     Visibility,
 };
 use crate::audit::{Actor, Origin};
@@ -158,9 +158,16 @@ impl World {
     ) {
         let new = NewMembership { role, expires_at };
         let (path, username) = (repository(path), name(username));
-        membership::set(&self.0, Caller::Administrator, &path, &username, new, None)
-            .await
-            .unwrap();
+        membership::set(
+            &self.0,
+            Caller::Administrator,
+            &path,
+            &username,
+            new,
+            Expected::Anything,
+        )
+        .await
+        .unwrap();
     }
 
     /// What the audit log says: the actions, in their order.

@@ -6,7 +6,7 @@ use registry_token::RepositoryName;
 use uuid::Uuid;
 
 use super::namespace::{self, NamespaceError};
-use super::{Caller, Page, PageRequest, Role, UserId, Username};
+use super::{Caller, Expected, Page, PageRequest, Put, Role, UserId, Username, place};
 use crate::audit::{Action, Event, Subject};
 use crate::context::Context;
 use crate::store;
@@ -90,6 +90,12 @@ pub enum GroupError {
     NotEmpty { path: String },
     #[error("there is no such group")]
     NotFound,
+    #[error("this takes the role maintainer in the group `{0}`")]
+    Denied(RepositoryName),
+    #[error("there is a group `{0}` already")]
+    Already(RepositoryName),
+    #[error("there is no group `{0}` yet")]
+    NotYet(RepositoryName),
     #[error("somebody else has changed the group since you have read it")]
     Outdated,
     #[error(transparent)]
@@ -102,12 +108,20 @@ pub async fn create(
     caller: Caller<'_>,
     new: NewGroup,
 ) -> Result<Group, GroupError> {
-    let now = context.clock.now();
     let mut tx = context.database.begin().await?;
+    let now = context.clock.now();
     namespace::claim_for_group(&mut tx, now, caller, &new.path).await?;
+    let group = insert(&mut tx, context, new).await?;
+    tx.commit().await?;
+    Ok(group)
+}
+
+/// Adds a group whose path has been claimed.
+async fn insert(tx: &mut Tx, context: &Context, new: NewGroup) -> Result<Group, GroupError> {
+    let now = context.clock.now();
     let owner = match &new.owner {
         None => None,
-        Some(owner) => match store::users::by_username(&mut tx, owner).await? {
+        Some(owner) => match store::users::by_username(tx, owner).await? {
             Some(user) => Some(user.id),
             None => return Err(GroupError::OwnerNotFound(owner.clone())),
         },
@@ -120,18 +134,17 @@ pub async fn create(
         version: 1,
     };
     let inserted = async {
-        store::groups::insert(&mut tx, &group).await?;
-        store::paths::insert_group(&mut tx, group.path.as_str(), group.id).await
+        store::groups::insert(&mut *tx, &group).await?;
+        store::paths::insert_group(&mut *tx, group.path.as_str(), group.id).await
     };
     let number = inserted
         .await
         .map_err(|error| NamespaceError::of_insertion(error, &group.path))?;
     if let Some(owner) = owner {
-        store::memberships::insert(&mut tx, number, owner, Role::Owner, None, now).await?;
+        store::memberships::insert(tx, number, owner, Role::Owner, None, now).await?;
     }
     let event = Event::success(Action::GroupCreate, group.as_subject()).after(&group);
-    context.record(&mut tx, &event).await?;
-    tx.commit().await?;
+    context.record(tx, &event).await?;
     Ok(group)
 }
 
@@ -174,19 +187,82 @@ pub async fn update(
 ) -> Result<Group, GroupError> {
     let mut tx = context.database.begin().await?;
     let before = existing(&mut tx, id, expected).await?;
+    let after = replace(&mut tx, context, before, change).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+async fn replace(
+    tx: &mut Tx,
+    context: &Context,
+    before: Group,
+    change: GroupChange,
+) -> Result<Group, GroupError> {
     let create_on_push = change.create_on_push.unwrap_or(before.create_on_push);
     if create_on_push == before.create_on_push {
         return Ok(before);
     }
-    let after = store::groups::set_create_on_push(&mut tx, id, before.version, create_on_push)
+    let after = store::groups::set_create_on_push(tx, before.id, before.version, create_on_push)
         .await?
         .ok_or(GroupError::Outdated)?;
     let event = Event::success(Action::GroupUpdate, after.as_subject())
         .before(&before)
         .after(&after);
-    context.record(&mut tx, &event).await?;
-    tx.commit().await?;
+    context.record(tx, &event).await?;
     Ok(after)
+}
+
+/// Sees to it that there is such a group, and that it is as wanted, whether it is there already or
+/// not. Who may change what is there, or create what is not, is settled here.
+pub async fn put(
+    context: &Context,
+    caller: Caller<'_>,
+    new: &NewGroup,
+    expected: Expected,
+) -> Result<Put<Group>, GroupError> {
+    match try_put(context, caller, new, expected).await {
+        // Somebody was faster between the look and the leap: now there is something to look at.
+        Err(GroupError::Namespace(NamespaceError::Taken(_)) | GroupError::Outdated) => {
+            try_put(context, caller, new, expected).await
+        }
+        result => result,
+    }
+}
+
+async fn try_put(
+    context: &Context,
+    caller: Caller<'_>,
+    new: &NewGroup,
+    expected: Expected,
+) -> Result<Put<Group>, GroupError> {
+    let mut tx = context.database.begin().await?;
+    let now = context.clock.now();
+    let before = store::groups::by_path(&mut tx, &new.path).await?;
+    let role = place::role_of(&mut tx, now, caller, &new.path).await?;
+    let (object, is_new) = if let Some(before) = before.filter(|_| role.is_some()) {
+        if role < Some(Role::Maintainer) {
+            return Err(GroupError::Denied(before.path));
+        }
+        if expected == Expected::Nothing {
+            return Err(GroupError::Already(before.path));
+        }
+        if !expected.is_met(Some(before.version)) {
+            return Err(GroupError::Outdated);
+        }
+        let change = GroupChange {
+            create_on_push: Some(new.create_on_push),
+        };
+        (replace(&mut tx, context, before, change).await?, false)
+    } else {
+        // Or none that the caller may know of: then they may not create it either.
+        namespace::claim_for_group(&mut tx, now, caller, &new.path).await?;
+        if !expected.is_met(None) {
+            return Err(GroupError::NotYet(new.path.clone()));
+        }
+        (insert(&mut tx, context, new.clone()).await?, true)
+    };
+    tx.commit().await?;
+    Ok(Put { object, is_new })
 }
 
 /// Deletes a group in which nothing lies, with its memberships, tokens, and grants to it.

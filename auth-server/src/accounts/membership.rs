@@ -5,7 +5,7 @@ use database::{Database, Tx};
 use registry_token::RepositoryName;
 use serde::Serialize;
 
-use super::{Caller, Page, PageRequest, Role, UserId, Username};
+use super::{Caller, Expected, Page, PageRequest, Put, Role, UserId, Username};
 use crate::audit::{Action, Event, Subject};
 use crate::context::Context;
 use crate::store;
@@ -87,6 +87,18 @@ pub enum MemberError {
         path: RepositoryName,
         username: Username,
     },
+    /// Where the change is for a membership that there is.
+    #[error("`{username}` is no member of `{path}` yet")]
+    NotYet {
+        path: RepositoryName,
+        username: Username,
+    },
+    /// Where the change is for one that there is not.
+    #[error("`{username}` is a member of `{path}` already")]
+    Already {
+        path: RepositoryName,
+        username: Username,
+    },
     #[error("a membership cannot expire in the past")]
     Expired,
     #[error(
@@ -103,16 +115,8 @@ pub enum MemberError {
     Database(#[from] database::Error),
 }
 
-/// What has become of a membership.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetMembership {
-    pub membership: Membership,
-    /// Whether there was none before.
-    pub is_new: bool,
-}
-
 /// Makes a user a member, or changes what they are: there is one membership for a user and a
-/// path. What is so already is no change. `expected`: the version that the change is meant for.
+/// path. What is so already is no change.
 ///
 /// That the caller may manage the members is settled before.
 pub async fn set(
@@ -121,8 +125,8 @@ pub async fn set(
     path: &RepositoryName,
     username: &Username,
     new: NewMembership,
-    expected: Option<i64>,
-) -> Result<SetMembership, MemberError> {
+    expected: Expected,
+) -> Result<Put<Membership>, MemberError> {
     let now = context.clock.now();
     if new.expires_at.is_some_and(|end| end <= now) {
         return Err(MemberError::Expired);
@@ -130,8 +134,18 @@ pub async fn set(
     let mut tx = context.database.begin().await?;
     let (number, user) = lock(&mut tx, path, username).await?;
     let before = store::memberships::find(&mut tx, number, user).await?;
-    if expected.is_some() && expected != before.as_ref().map(|before| before.version) {
-        return Err(MemberError::Outdated);
+    if !expected.is_met(before.as_ref().map(|before| before.version)) {
+        return Err(match (&before, expected) {
+            (None, _) => MemberError::NotYet {
+                path: path.clone(),
+                username: username.clone(),
+            },
+            (Some(_), Expected::Nothing) => MemberError::Already {
+                path: path.clone(),
+                username: username.clone(),
+            },
+            (Some(_), _) => MemberError::Outdated,
+        });
     }
     match &before {
         None => {
@@ -139,8 +153,8 @@ pub async fn set(
             store::memberships::insert(&mut tx, number, user, role, end, now).await?;
         }
         Some(before) if before.role == new.role && before.expires_at == new.expires_at => {
-            return Ok(SetMembership {
-                membership: before.clone(),
+            return Ok(Put {
+                object: before.clone(),
                 is_new: false,
             });
         }
@@ -163,8 +177,8 @@ pub async fn set(
     };
     context.record(&mut tx, &event).await?;
     tx.commit().await?;
-    Ok(SetMembership {
-        membership: after,
+    Ok(Put {
+        object: after,
         is_new,
     })
 }

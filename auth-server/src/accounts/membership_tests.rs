@@ -20,9 +20,17 @@ async fn set_as(
     path: &str,
     username: &str,
     new: NewMembership,
-) -> Result<SetMembership, MemberError> {
+) -> Result<Put<Membership>, MemberError> {
     let (path, username) = (repository(path), name(username));
-    set(&world.0, caller.into(), &path, &username, new, None).await
+    set(
+        &world.0,
+        caller.into(),
+        &path,
+        &username,
+        new,
+        Expected::Anything,
+    )
+    .await
 }
 
 async fn remove_as(
@@ -69,9 +77,9 @@ database::test_on_both! {
         let first = set_as(&world, &alice, "team", "alice", GUEST).await.unwrap();
         assert!(first.is_new);
         let again = set_as(&world, &alice, "team", "alice", GUEST).await.unwrap();
-        assert_eq!(again, SetMembership { is_new: false, ..first.clone() });
-        let changed = set_as(&world, &alice, "team", "alice", OWNER).await.unwrap().membership;
-        assert_eq!(changed, Membership { role: Role::Owner, version: 2, ..first.membership });
+        assert_eq!(again, Put { is_new: false, ..first.clone() });
+        let changed = set_as(&world, &alice, "team", "alice", OWNER).await.unwrap().object;
+        assert_eq!(changed, Membership { role: Role::Owner, version: 2, ..first.object });
         let found = find(&database, &repository("team"), &name("alice")).await.unwrap();
         assert_eq!(found, Some(changed));
         assert_eq!(members(&world, "team", false).await, ["alice:owner team"]);
@@ -107,16 +115,42 @@ database::test_on_both! {
         world.group("team").await;
         let (path, alice) = (repository("team"), name("alice"));
         let admin = Caller::Administrator;
-        let error = set(&world.0, admin, &path, &alice, GUEST, Some(1)).await.unwrap_err();
-        assert!(matches!(error, MemberError::Outdated), "{error:?}");
-        set(&world.0, admin, &path, &alice, GUEST, None).await.unwrap();
-        set(&world.0, admin, &path, &alice, OWNER, Some(1)).await.unwrap();
-        let error = set(&world.0, admin, &path, &alice, GUEST, Some(1)).await.unwrap_err();
+        let set = async |new, expected| {
+            set(&world.0, admin, &path, &alice, new, expected).await.map(|set| set.is_new)
+        };
+        for expected in [Expected::Version(1), Expected::Something] {
+            let error = set(GUEST, expected).await.unwrap_err();
+            assert!(matches!(error, MemberError::NotYet { .. }), "{error:?}");
+        }
+        assert!(set(GUEST, Expected::Nothing).await.unwrap());
+        let error = set(GUEST, Expected::Nothing).await.unwrap_err();
+        assert!(matches!(error, MemberError::Already { .. }), "{error:?}");
+        assert!(!set(GUEST, Expected::Something).await.unwrap());
+        set(OWNER, Expected::Version(1)).await.unwrap();
+        let error = set(GUEST, Expected::Version(1)).await.unwrap_err();
         assert!(matches!(error, MemberError::Outdated), "{error:?}");
         let error = remove(&world.0, admin, &path, &alice, Some(1)).await.unwrap_err();
         assert!(matches!(error, MemberError::Outdated), "{error:?}");
         remove(&world.0, admin, &path, &alice, Some(2)).await.unwrap();
         assert_eq!(members(&world, "team", true).await, [""; 0]);
+    }
+
+    async fn of_two_who_make_the_same_member_at_once_one_is_told(database: Database) {
+        let world = World::new(&database);
+        world.user("alice").await;
+        world.group("team").await;
+        let (path, alice) = (repository("team"), name("alice"));
+        let make = || {
+            let admin = Caller::Administrator;
+            set(&world.0, admin, &path, &alice, GUEST, Expected::Nothing)
+        };
+        let results = tokio::join!(make(), make());
+        let made = [results.0, results.1].into_iter().filter(|result| match result {
+            Ok(set) => set.is_new,
+            Err(MemberError::Already { .. }) => false,
+            Err(error) => panic!("{error:?}"),
+        });
+        assert_eq!(made.count(), 1);
     }
 
     async fn one_owner_remains_for_good(database: Database) {

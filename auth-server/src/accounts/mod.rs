@@ -9,6 +9,7 @@
 pub mod bootstrap;
 mod caller;
 pub mod counts;
+mod expected;
 pub mod grant;
 pub mod group;
 pub mod htpasswd;
@@ -27,10 +28,12 @@ pub mod secret;
 pub mod session;
 pub mod throttle;
 pub mod token;
+mod token_rules;
 pub mod user;
 mod username;
 
 pub use self::caller::Caller;
+pub use self::expected::{Expected, Put};
 pub use self::grant::{Grant, GrantError, GrantId};
 pub use self::group::{Group, GroupError, GroupId};
 pub use self::membership::{MemberError, Membership};

@@ -206,6 +206,17 @@ pub async fn standing(
     })
 }
 
+/// The greatest role of a caller at a path, as a change finds it.
+pub(super) async fn role_of(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    caller: Caller<'_>,
+    path: &RepositoryName,
+) -> Result<Option<Role>, Error> {
+    let places = Places::load(tx, [path], caller.user().map(|user| user.id)).await?;
+    Ok(role(&places, now, caller, path))
+}
+
 /// The greatest role of a caller at a path, from places that were loaded for them.
 pub(crate) fn role(
     places: &Places,

@@ -6,7 +6,7 @@ use registry_token::RepositoryName;
 use uuid::Uuid;
 
 use super::namespace::{self, NamespaceError};
-use super::{Caller, Page, PageRequest, Role, UserId, Username};
+use super::{Caller, Expected, Page, PageRequest, Put, Role, UserId, Username, place};
 use crate::audit::{Action, Event, Subject};
 use crate::context::Context;
 use crate::store;
@@ -163,6 +163,12 @@ pub enum ProjectError {
     OwnerNotFound(Username),
     #[error("there is no such project")]
     NotFound,
+    #[error("this takes the role maintainer in the project `{0}`")]
+    Denied(RepositoryName),
+    #[error("there is a project `{0}` already")]
+    Already(RepositoryName),
+    #[error("there is no project `{0}` yet")]
+    NotYet(RepositoryName),
     #[error("somebody else has changed the project since you have read it")]
     Outdated,
     #[error(transparent)]
@@ -261,19 +267,82 @@ pub async fn update(
 ) -> Result<Project, ProjectError> {
     let mut tx = context.database.begin().await?;
     let before = existing(&mut tx, id, expected).await?;
+    let after = replace(&mut tx, context, before, change).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+async fn replace(
+    tx: &mut Tx,
+    context: &Context,
+    before: Project,
+    change: ProjectChange,
+) -> Result<Project, ProjectError> {
     let visibility = change.visibility.unwrap_or(before.visibility);
     if before.visibility == visibility {
         return Ok(before);
     }
-    let after = store::projects::set_visibility(&mut tx, id, before.version, visibility)
+    let after = store::projects::set_visibility(tx, before.id, before.version, visibility)
         .await?
         .ok_or(ProjectError::Outdated)?;
     let event = Event::success(Action::ProjectUpdate, after.as_subject())
         .before(&before)
         .after(&after);
-    context.record(&mut tx, &event).await?;
-    tx.commit().await?;
+    context.record(tx, &event).await?;
     Ok(after)
+}
+
+/// Sees to it that there is such a project, and that it is as wanted, whether it is there already
+/// or not. Who may change what is there, or create what is not, is settled here.
+pub async fn put(
+    context: &Context,
+    caller: Caller<'_>,
+    new: &NewProject,
+    expected: Expected,
+) -> Result<Put<Project>, ProjectError> {
+    match try_put(context, caller, new, expected).await {
+        // Somebody was faster between the look and the leap: now there is something to look at.
+        Err(ProjectError::Namespace(NamespaceError::Taken(_)) | ProjectError::Outdated) => {
+            try_put(context, caller, new, expected).await
+        }
+        result => result,
+    }
+}
+
+async fn try_put(
+    context: &Context,
+    caller: Caller<'_>,
+    new: &NewProject,
+    expected: Expected,
+) -> Result<Put<Project>, ProjectError> {
+    let mut tx = context.database.begin().await?;
+    let now = context.clock.now();
+    let before = store::projects::by_path(&mut tx, &new.path).await?;
+    let role = place::role_of(&mut tx, now, caller, &new.path).await?;
+    let (object, is_new) = if let Some(before) = before.filter(|_| role.is_some()) {
+        if role < Some(Role::Maintainer) {
+            return Err(ProjectError::Denied(before.path));
+        }
+        if expected == Expected::Nothing {
+            return Err(ProjectError::Already(before.path));
+        }
+        if !expected.is_met(Some(before.version)) {
+            return Err(ProjectError::Outdated);
+        }
+        let change = ProjectChange {
+            visibility: Some(new.visibility),
+        };
+        (replace(&mut tx, context, before, change).await?, false)
+    } else {
+        // Or none that the caller has a role in: then they may not create it either.
+        namespace::claim_for_project(&mut tx, now, caller, &new.path).await?;
+        if !expected.is_met(None) {
+            return Err(ProjectError::NotYet(new.path.clone()));
+        }
+        (insert(&mut tx, context, new.clone(), None).await?, true)
+    };
+    tx.commit().await?;
+    Ok(Put { object, is_new })
 }
 
 /// Removes the project. The images below its path stay in the registry, and fall to the next

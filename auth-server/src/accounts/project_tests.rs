@@ -41,6 +41,48 @@ async fn seen(
 database::test_on_both! {
     migrations: (SQLITE, POSTGRES);
 
+    async fn of_two_who_put_the_same_project_at_once_one_creates_it(database: Database) {
+        let world = World::new(&database);
+        let admin = Caller::Administrator;
+        let plain = NewProject { path: repository("team"), owner: None, visibility: Visibility::Private };
+        for (expected, refused) in [(Expected::Nothing, 1), (Expected::Anything, 0)] {
+            let make = || put(&world.0, admin, &plain, expected);
+            let results = tokio::join!(make(), make());
+            let results = [results.0, results.1];
+            let made = results.iter().filter(|result| matches!(result, Ok(put) if put.is_new));
+            assert_eq!(made.count(), 1);
+            let told = results.iter().filter(|result| {
+                matches!(result, Err(ProjectError::Already(path)) if *path == plain.path)
+            });
+            assert_eq!(told.count(), refused, "{results:?}");
+            let there = find_by_path(&database, &plain.path).await.unwrap().unwrap();
+            delete(&world.0, there.id, None).await.unwrap();
+        }
+    }
+
+    async fn a_project_is_put_as_often_as_one_likes(database: Database) {
+        let world = World::new(&database);
+        let admin = Caller::Administrator;
+        let plain = NewProject { path: repository("team"), owner: None, visibility: Visibility::Private };
+        let changed = NewProject { visibility: Visibility::Public, ..plain.clone() };
+        for expected in [Expected::Something, Expected::Version(1)] {
+            let error = put(&world.0, admin, &plain, expected).await.unwrap_err();
+            assert!(matches!(error, ProjectError::NotYet(_)), "{error:?}");
+        }
+        let first = put(&world.0, admin, &plain, Expected::Nothing).await.unwrap();
+        assert!(first.is_new);
+        let again = put(&world.0, admin, &plain, Expected::Anything).await.unwrap();
+        assert_eq!(again, Put { is_new: false, ..first.clone() });
+        let other = put(&world.0, admin, &changed, Expected::Version(1)).await.unwrap();
+        assert_eq!((other.is_new, other.object.version), (false, 2));
+        let error = put(&world.0, admin, &plain, Expected::Version(1)).await.unwrap_err();
+        assert!(matches!(error, ProjectError::Outdated), "{error:?}");
+        assert_eq!(
+            world.audited().await,
+            ["project.create team", "project.update team"]
+        );
+    }
+
     async fn a_project_comes_back_as_created(database: Database) {
         let world = World::new(&database);
         world.group("team").await;

@@ -20,7 +20,9 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
 use service::request::RequestContext;
 
-pub use self::on_path::{Developer, Guest, Maintainer, OnGroup, OnProject, Owner, Seen, may};
+pub use self::on_path::{
+    Developer, Guest, Maintainer, OnGroup, OnProject, Owner, Seen, may, path_to_put,
+};
 use super::authenticate::{Caller, authenticate, reads};
 use super::error::ApiError;
 use crate::accounts::session::Session;

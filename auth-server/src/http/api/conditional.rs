@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use crate::accounts::{Expected, Put};
 use crate::http::error::ApiError;
 
 /// No object has it: who expects it is refused.
@@ -39,12 +40,22 @@ pub fn expected(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
     Ok(Some(version.parse().unwrap_or(NO_VERSION)))
 }
 
-/// Whether `If-None-Match: *` wants a PUT to create something or fail.
-pub fn must_be_new(request: &HttpRequest) -> Result<bool, ApiError> {
-    match only(request, &header::IF_NONE_MATCH)? {
-        None => Ok(false),
-        Some("*") => Ok(true),
-        Some(_) => Err(ApiError::bad_request(
+/// What a PUT expects to be there: by `If-Match` an object, or one version of it; by
+/// `If-None-Match: *` none.
+pub fn expected_by_put(request: &HttpRequest) -> Result<Expected, ApiError> {
+    let of_match = match (expected(request)?, only(request, &header::IF_MATCH)?) {
+        (Some(version), _) => Some(Expected::Version(version)),
+        (None, Some(_)) => Some(Expected::Something),
+        (None, None) => None,
+    };
+    match (of_match, only(request, &header::IF_NONE_MATCH)?) {
+        (Some(expected), None) => Ok(expected),
+        (None, None) => Ok(Expected::Anything),
+        (None, Some("*")) => Ok(Expected::Nothing),
+        (_, Some("*")) => Err(ApiError::bad_request(
+            "the headers `If-Match` and `If-None-Match: *` exclude each other",
+        )),
+        (_, Some(_)) => Err(ApiError::bad_request(
             "the header `If-None-Match` of a change takes `*` alone",
         )),
     }
@@ -84,6 +95,16 @@ pub fn changed(
         .insert_header((header::ETAG, entity_tag(version)))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(json)
+}
+
+/// An object as a PUT has left it: 201 if it is new.
+pub fn put<T: Serialize>(put: &Put<T>, version: i64) -> HttpResponse {
+    let response = if put.is_new {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    changed(response, version, &put.object)
 }
 
 /// An answer that nobody in between, and no browser, may keep.

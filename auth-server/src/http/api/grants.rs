@@ -205,3 +205,6 @@ pub async fn delete(
     grant::delete(&on.context, on.project.id, id, expected).await?;
     Ok(HttpResponse::NoContent().finish())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::document::IfMatch;
+use super::document::{IfMatch, IfNoneMatch};
 use super::listing::{List, Wanted};
 use super::{conditional, merge};
 use crate::accounts::group::{self, Group, GroupChange, GroupFilter, NewGroup};
 use crate::accounts::namespace;
-use crate::http::authorize::{AnyUser, Authorized, Maintainer, OnGroup, Owner, Seen};
+use crate::http::authorize::{AnyUser, Authorized, Maintainer, OnGroup, Owner, Seen, path_to_put};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 
@@ -30,6 +30,15 @@ struct NewGroupJson {
     /// The first member, with the role of an owner
     owner: Option<String>,
     /// Whether a push to a path that no project covers makes a private project
+    #[serde(default)]
+    create_on_push: bool,
+}
+
+/// A group as it is to be
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GroupJson {
+    /// Whether a push to a path that no project covers makes a private project; not, if nothing is said
     #[serde(default)]
     create_on_push: bool,
 }
@@ -121,6 +130,39 @@ pub async fn show(on: OnGroup<Seen>, request: HttpRequest) -> HttpResponse {
     conditional::answer(&request, on.group.version, &on.group)
 }
 
+/// Create a group, or replace what it is like
+///
+/// May be repeated. The members stay as they are; whoever creates one is no member by that.
+#[utoipa::path(
+    put,
+    path = "/api/v1/groups/{group}",
+    operation_id = "put_group",
+    tag = "groups",
+    params(("group" = String, Path, description = "The path; not the id"), IfMatch, IfNoneMatch),
+    request_body = GroupJson,
+    responses(
+        (status = 200, description = "The group as it is now", body = Group),
+        (status = 201, description = "The new group", body = Group),
+    )
+)]
+pub async fn put(
+    authorized: Authorized<AnyUser>,
+    request: HttpRequest,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let path = path_to_put(&request, "group")?;
+    let expected = conditional::expected_by_put(&request)?;
+    let json: GroupJson = body.read().await?;
+    let new = NewGroup {
+        path,
+        owner: None,
+        create_on_push: json.create_on_push,
+    };
+    let rights = authorized.caller.rights();
+    let put = group::put(&authorized.context, rights, &new, expected).await?;
+    Ok(conditional::put(&put, put.object.version))
+}
+
 /// Change a group
 #[utoipa::path(
     patch,
@@ -165,3 +207,6 @@ pub async fn delete(on: OnGroup<Owner>, request: HttpRequest) -> Result<HttpResp
     group::delete(&on.context, on.group.id, expected).await?;
     Ok(HttpResponse::NoContent().finish())
 }
+
+#[cfg(test)]
+mod tests;

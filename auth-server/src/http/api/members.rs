@@ -9,9 +9,7 @@ use super::conditional;
 use super::document::{IfMatch, IfNoneMatch};
 use super::listing::List;
 use super::values::Time;
-use crate::accounts::membership::{
-    self, Member, MemberFilter, Membership, NewMembership, SetMembership,
-};
+use crate::accounts::membership::{self, Member, MemberFilter, Membership, NewMembership};
 use crate::accounts::{Role, Username};
 use crate::context::Context;
 use crate::http::authenticate::Caller;
@@ -167,34 +165,14 @@ async fn set(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let username = named(username)?;
-    let expected = conditional::expected(request)?;
-    let must_be_new = conditional::must_be_new(request)?;
+    let expected = conditional::expected_by_put(request)?;
     let json: MembershipJson = body.read().await?;
-    if must_be_new
-        && membership::find(&context.database, path, &username)
-            .await?
-            .is_some()
-    {
-        return Err(ApiError::outdated(format!(
-            "`{username}` is a member of `{path}` already"
-        )));
-    }
     let new = NewMembership {
         role: json.role,
         expires_at: json.expires_at.map(|time| time.0),
     };
     let set = membership::set(context, caller.rights(), path, &username, new, expected).await?;
-    let SetMembership { membership, is_new } = set;
-    let response = if is_new {
-        HttpResponse::Created()
-    } else {
-        HttpResponse::Ok()
-    };
-    Ok(conditional::changed(
-        response,
-        membership.version,
-        &membership,
-    ))
+    Ok(conditional::put(&set, set.object.version))
 }
 
 /// End a membership in a group
@@ -250,3 +228,6 @@ fn named(username: &str) -> Result<Username, ApiError> {
         ApiError::not_found(format!("there is no user `{shown}`"))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::document::IfMatch;
+use super::document::{IfMatch, IfNoneMatch};
 use super::listing::List;
 use super::{conditional, groups, merge};
 use crate::accounts::project::{self, NewProject, Project, ProjectChange, ProjectFilter};
 use crate::accounts::{Visibility, namespace};
-use crate::http::authorize::{AnyUser, Authorized, Maintainer, OnProject, Owner, Seen};
+use crate::http::authorize::{
+    AnyUser, Authorized, Maintainer, OnProject, Owner, Seen, path_to_put,
+};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 
@@ -29,6 +31,14 @@ struct NewProjectJson {
     path: String,
     /// The first member, with the role of an owner
     owner: Option<String>,
+    /// Private, if nothing is said
+    visibility: Option<Visibility>,
+}
+
+/// A project as it is to be
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProjectJson {
     /// Private, if nothing is said
     visibility: Option<Visibility>,
 }
@@ -118,6 +128,39 @@ pub async fn create(
 )]
 pub async fn show(on: OnProject<Seen>, request: HttpRequest) -> HttpResponse {
     conditional::answer(&request, on.project.version, &on.project)
+}
+
+/// Create a project, or replace what it is like
+///
+/// May be repeated. The members stay as they are; whoever creates one is no member by that.
+#[utoipa::path(
+    put,
+    path = "/api/v1/projects/{project}",
+    operation_id = "put_project",
+    tag = "projects",
+    params(("project" = String, Path, description = "The path; not the id"), IfMatch, IfNoneMatch),
+    request_body = ProjectJson,
+    responses(
+        (status = 200, description = "The project as it is now", body = Project),
+        (status = 201, description = "The new project", body = Project),
+    )
+)]
+pub async fn put(
+    authorized: Authorized<AnyUser>,
+    request: HttpRequest,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let path = path_to_put(&request, "project")?;
+    let expected = conditional::expected_by_put(&request)?;
+    let json: ProjectJson = body.read().await?;
+    let new = NewProject {
+        path,
+        owner: None,
+        visibility: json.visibility.unwrap_or(Visibility::Private),
+    };
+    let rights = authorized.caller.rights();
+    let put = project::put(&authorized.context, rights, &new, expected).await?;
+    Ok(conditional::put(&put, put.object.version))
 }
 
 /// Change a project

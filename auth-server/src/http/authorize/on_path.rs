@@ -10,10 +10,10 @@ use registry_token::{Actions, RepositoryName};
 use uuid::Uuid;
 
 use super::authorized;
-use crate::accounts::Role;
 use crate::accounts::group::{self, Group, GroupId};
 use crate::accounts::place::{self, Standing};
 use crate::accounts::project::{self, Project, ProjectId};
+use crate::accounts::{Role, namespace};
 use crate::context::Context;
 use crate::http::authenticate::Caller;
 use crate::http::error::ApiError;
@@ -139,6 +139,18 @@ fn unknown(request: &HttpRequest, noun: &str) -> ApiError {
 pub enum Named {
     Id(Uuid),
     Path(RepositoryName),
+}
+
+/// The path of what a PUT may create: ids are given by the server.
+pub fn path_to_put(request: &HttpRequest, parameter: &str) -> Result<RepositoryName, ApiError> {
+    let segment = request.match_info().query(parameter);
+    if Uuid::try_parse(segment).is_ok() {
+        return Err(ApiError::bad_request(
+            "PUT takes a path, with each `/` written `%2F`: ids are given by the server",
+        ));
+    }
+    let path = percent_decode_str(segment).decode_utf8_lossy();
+    Ok(namespace::parse_path(&path)?)
 }
 
 impl Named {

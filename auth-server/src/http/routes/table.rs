@@ -209,6 +209,13 @@ pub static ENDPOINTS: &[Endpoint] = &[
     }),
     change(
         "/api/v1/groups/{group}",
+        PUT,
+        AnyUser,
+        Action::GroupUpdate,
+        || web::to(api::groups::put),
+    ),
+    change(
+        "/api/v1/groups/{group}",
         PATCH,
         Group(Maintainer),
         Action::GroupUpdate,
@@ -271,6 +278,13 @@ pub static ENDPOINTS: &[Endpoint] = &[
     read("/api/v1/projects/{project}", GET, SeesProject, || {
         web::to(api::projects::show)
     }),
+    change(
+        "/api/v1/projects/{project}",
+        PUT,
+        AnyUser,
+        Action::ProjectUpdate,
+        || web::to(api::projects::put),
+    ),
     change(
         "/api/v1/projects/{project}",
         PATCH,

@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::http::test_app::TestApp;
+use crate::http::test_app::{Answer, TestApp};
 
 const PROJECTS: &str = "/api/v1/projects";
 const NOTHING: Value = Value::Null;
@@ -145,4 +145,84 @@ async fn projects_are_listed_by_page() {
         .map(|project| project["path"].clone())
         .collect();
     assert_eq!(paths, ["a", "a-b", "a/b", "b"]);
+}
+
+#[tokio::test]
+async fn a_project_is_put_by_its_path() {
+    let app = TestApp::start().await;
+    let path = format!("{PROJECTS}/alice%2Fapp");
+    let put = async |who: &str, header: Option<(&str, &str)>, body: Value| {
+        let mut request = app.request_as(who, Method::PUT, &path).json(&body);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        Answer::of(request).await
+    };
+    // Somebody else's namespace; told before anything about what there is in it.
+    let message = put("bob", None, json!({})).await.error(403, "DENIED");
+    assert!(message.contains("you may not create"), "{message}");
+    let message = put("alice", Some(("if-match", "*")), json!({}))
+        .await
+        .error(412, "OUTDATED");
+    assert_eq!(message, "there is no project `alice/app` yet");
+    let made = put("alice", Some(("if-none-match", "*")), json!({})).await;
+    let made = made.expect(201);
+    assert_eq!(made.json()["visibility"], "private");
+    assert_eq!(made.header("etag"), "\"1\"");
+    let message = put("alice", Some(("if-none-match", "*")), json!({}))
+        .await
+        .error(412, "OUTDATED");
+    assert_eq!(message, "there is a project `alice/app` already");
+    assert_eq!(put("bob", None, json!({})).await.status, 403);
+
+    let public = json!({"visibility": "public"});
+    let changed = put("alice", Some(("if-match", "\"1\"")), public.clone()).await;
+    assert_eq!(changed.expect(200).json()["visibility"], "public");
+    put("alice", Some(("if-match", "\"1\"")), json!({}))
+        .await
+        .error(412, "OUTDATED");
+    let same = put("alice", None, public).await.expect(200);
+    assert_eq!(same.json()["version"], 2);
+    // What is not said is as in a new one.
+    let reset = put("alice", None, json!({})).await.expect(200);
+    assert_eq!(reset.json()["visibility"], "private");
+    let both = app
+        .request_as("alice", Method::PUT, &path)
+        .header("if-match", "*")
+        .header("if-none-match", "*")
+        .json(&json!({}));
+    Answer::of(both).await.error(400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_project_cannot_be_put() {
+    let app = TestApp::start().await;
+    app.admin(Method::POST, "/api/v1/groups", &json!({"path": "team"}))
+        .await
+        .expect(201);
+    for (name, status, code, words) in [
+        ("team", 409, "CONFLICT", "is taken"),
+        ("nowhere%2Fapp", 409, "CONFLICT", "create it first"),
+        ("Team%2Fapp", 422, "INVALID", "lower-case"),
+        ("v2", 422, "INVALID", "reserved"),
+        (
+            "00000000-0000-0000-0000-000000000000",
+            400,
+            "BAD_REQUEST",
+            "takes a path",
+        ),
+    ] {
+        let path = format!("{PROJECTS}/{name}");
+        let answer = app.admin(Method::PUT, &path, &json!({})).await;
+        let message = answer.error(status, code);
+        assert!(message.contains(words), "{name}: {message}");
+    }
+    let answer = app
+        .admin(
+            Method::PUT,
+            &format!("{PROJECTS}/team%2Fapp"),
+            &json!({"path": "team/app"}),
+        )
+        .await;
+    assert!(answer.error(422, "INVALID").contains("path"));
 }
