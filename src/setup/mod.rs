@@ -144,8 +144,8 @@ fn next_steps(setup: &Setup, folder: &Folder) -> Vec<Step> {
     let step = |purpose, text| Step { purpose, text };
     let mut steps = vec![
         step(
-            "the first password of admin",
-            folder.path(secrets::ADMIN_PASSWORD).display().to_string(),
+            "see the first password of admin",
+            format!("read {}", folder.path(secrets::ADMIN_PASSWORD).display()),
         ),
         step(
             "log in",
