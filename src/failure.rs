@@ -23,6 +23,13 @@ impl Failure {
         Self::Failed(reason.to_string())
     }
 
+    /// Why, in words.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Usage(reason) | Self::Failed(reason) => reason,
+        }
+    }
+
     /// Tells the user, and the shell.
     pub fn report(&self) -> ExitCode {
         let (reason, code) = match self {

@@ -10,6 +10,7 @@ mod memory;
 mod output;
 mod password;
 mod registry;
+mod reload;
 mod serve;
 mod setup;
 mod up;

@@ -22,7 +22,9 @@ pub async fn sweep(
         up::require_served(folder)?;
         up::registry_source(folder, &up::auth_settings(folder)?.0)
     };
-    let (_, settings, _) = serve::registry_settings(source)?;
+    let mut settings = serve::registry_settings(source)?.settings;
+    // Nobody comes in: no key is needed, and no file of passwords is to be made.
+    settings.access = registry_server::config::Access::Open;
     let clock = registry_server::Clock::system();
     let application = registry_server::Application::build(settings, clock).await?;
     let report = application.sweep(older_than, dry_run).await?;

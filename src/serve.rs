@@ -3,18 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use auth_server::config::Settings as AuthSettings;
-use registry_server::config::{Configuration as RegistryConfiguration, Net};
+use registry_server::config::{
+    Configuration as RegistryConfiguration, Net, Settings as RegistrySettings,
+};
 use secrecy::{ExposeSecret as _, SecretString};
-use service::config::{Source, Warning};
+use service::config::{Source, Values, Warning};
 use service::health::{Check, Health};
 use service::metrics::{HttpMetrics, Metrics};
-use service::server::{Address, Listener, Server, ServerOptions, Tls, TlsSettings};
+use service::server::{
+    AccessLog, Address, DebugSettings, Listener, Server, ServerOptions, Tls, TlsSettings,
+};
 use service::shutdown::{Reload, Shutdown, listen_to_signals};
-use service::telemetry::{self, Format, Level};
+use service::telemetry::{self, Format, Level, LogLevel};
 
 use crate::failure::Failure;
+use crate::reload::{self, Followed};
 use crate::{memory, output};
 
 /// Where `registry serve` looks when no file is named, as distribution's images do.
@@ -28,7 +34,7 @@ const REGISTRY_SECRETS: [&str; 2] = ["database.url", "http.secret"];
 
 /// `auth serve`
 pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
-    let (settings, warnings) = AuthSettings::load(file).map_err(Failure::usage)?;
+    let (settings, warnings, values) = auth_settings(file)?;
     let host = Host::start(
         settings.log.level,
         settings.log.formatter,
@@ -36,7 +42,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
         &warnings,
     )?;
     let http = settings.http.clone();
-    let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
+    let tls = load_tls(http.tls.as_ref())?;
     let clock = auth_server::clock::Clock::system();
     let application = auth_server::Application::build(settings, clock).await?;
     show_generated_password("admin", application.generated_password())?;
@@ -50,11 +56,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
         routes(config);
     })
     .tls(tls);
-    let debug = http.debug.addr.as_ref().map(|address| {
-        let prometheus = &http.debug.prometheus;
-        let path = prometheus.enabled.then_some(prometheus.path.as_str());
-        host.debug_listener(address.get().clone(), &health, path)
-    });
+    let debug = host.debug_listener(&http.debug, &health);
     let options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.proxies(),
@@ -63,6 +65,17 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
         ..ServerOptions::default()
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
+    let (file, level) = (file.map(Path::to_owned), host.log_level.clone());
+    let followed = Followed {
+        read: Box::new(move || {
+            let (settings, _, values) = auth_settings(file.as_deref())?;
+            Ok((settings, values))
+        }),
+        apply: Box::new(move |settings: AuthSettings| level.set(settings.log.level)),
+        live: &auth_server::config::LIVE_SETTINGS,
+        values,
+    };
+    reload::follow(followed, &host.reload, &host.shutdown);
     announce("The auth-server", &server)?;
     server.run(&host.shutdown).await?;
     application.close().await;
@@ -71,13 +84,19 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
 
 /// `registry serve`
 pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
-    let (configuration, settings, warnings) = registry_settings(registry_source(file))?;
+    let RegistryStart {
+        configuration,
+        settings,
+        warnings,
+        values,
+    } = registry_settings(registry_source(file))?;
     let log = &configuration.log;
     let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
     let http = &configuration.http;
-    let tls = load_tls(http.tls.as_ref().map(TlsSettings::from))?;
+    let tls = load_tls(http.tls.as_ref())?;
     let clock = registry_server::Clock::system();
     let application = registry_server::Application::build(settings, clock).await?;
+    let application = Arc::new(application);
     show_generated_password(
         registry_server::FIRST_USER,
         application.generated_password(),
@@ -90,15 +109,16 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         Net::Tcp => Address::Tcp(http.addr.clone()),
         Net::Unix => Address::Unix(PathBuf::from(&http.addr)),
     };
-    let (routes, probes) = (application.configure(), health.routes());
+    let (routes, probes) = (application.configure(&health), health.routes());
+    let access_log = AccessLog::new(!log.accesslog.disabled);
     let main = Listener::new("registry", address, move |config| {
         probes(config);
         routes(config);
     })
     .tls(tls)
     .h2c(http.h2c.enabled)
-    .access_log(!log.accesslog.disabled);
-    let debug = host.registry_debug_listener(&http.debug, &health);
+    .access_log(access_log.clone());
+    let debug = host.debug_listener(&http.debug, &health);
     let options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
@@ -107,6 +127,23 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         ..ServerOptions::default()
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
+    let (file, level) = (file.map(Path::to_owned), host.log_level.clone());
+    let changed = Arc::clone(&application);
+    let followed = Followed {
+        read: Box::new(move || {
+            let start = registry_settings(registry_source(file.as_deref()))?;
+            Ok(((start.configuration, start.settings), start.values))
+        }),
+        apply: Box::new(move |(configuration, settings)| {
+            let log = &configuration.log;
+            level.set(log.level);
+            access_log.set(!log.accesslog.disabled);
+            changed.change(&settings);
+        }),
+        live: &registry_server::config::LIVE_SETTINGS,
+        values,
+    };
+    reload::follow(followed, &host.reload, &host.shutdown);
     announce("The registry", &server)?;
     server.run(&host.shutdown).await?;
     application.close().await;
@@ -114,22 +151,27 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// The configuration of a registry, read and checked as a whole.
-pub fn registry_settings(
-    source: Source,
-) -> Result<
-    (
-        RegistryConfiguration,
-        registry_server::config::Settings,
-        Vec<Warning>,
-    ),
-    Failure,
-> {
-    let (configuration, warnings) =
-        service::config::load::<RegistryConfiguration>(&with_registry_secrets(source))
-            .map_err(Failure::usage)?;
-    let settings =
-        registry_server::config::Settings::new(&configuration).map_err(Failure::usage)?;
-    Ok((configuration, settings, warnings))
+pub struct RegistryStart {
+    pub configuration: RegistryConfiguration,
+    pub settings: RegistrySettings,
+    pub warnings: Vec<Warning>,
+    pub values: Values,
+}
+
+pub fn registry_settings(source: Source) -> Result<RegistryStart, Failure> {
+    let (configuration, warnings, values) =
+        service::config::load_comparable(&with_registry_secrets(source)).map_err(Failure::usage)?;
+    let settings = RegistrySettings::new(&configuration).map_err(Failure::usage)?;
+    Ok(RegistryStart {
+        configuration,
+        settings,
+        warnings,
+        values,
+    })
+}
+
+fn auth_settings(file: Option<&Path>) -> Result<(AuthSettings, Vec<Warning>, Values), Failure> {
+    service::config::load_comparable(&AuthSettings::source(file)).map_err(Failure::usage)
 }
 
 /// The source, knowing which of its settings are secrets.
@@ -152,11 +194,8 @@ pub fn registry_source(file: Option<&Path>) -> Source {
     }
 }
 
-fn load_tls(settings: Option<TlsSettings>) -> Result<Option<Tls>, Failure> {
-    settings
-        .map(|settings| Tls::load(&settings))
-        .transpose()
-        .map_err(Failure::usage)
+fn load_tls(settings: Option<&TlsSettings>) -> Result<Option<Tls>, Failure> {
+    settings.map(Tls::load).transpose().map_err(Failure::usage)
 }
 
 /// Shows the password that the first start has made up for a user: now or never. Called before
@@ -184,6 +223,7 @@ pub fn announce(what: &str, server: &Server) -> Result<(), Failure> {
 pub struct Host {
     pub shutdown: Shutdown,
     pub reload: Reload,
+    pub log_level: LogLevel,
     pub metrics: Metrics,
 }
 
@@ -195,7 +235,7 @@ impl Host {
         fields: BTreeMap<String, String>,
         warnings: &[Warning],
     ) -> Result<Self, Failure> {
-        telemetry::init(level, format, fields)?;
+        let log_level = telemetry::init(level, format, fields)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -206,6 +246,7 @@ impl Host {
         Ok(Self {
             shutdown,
             reload,
+            log_level,
             metrics: Metrics::new(),
         })
     }
@@ -214,33 +255,21 @@ impl Host {
         Health::start(checks, &self.shutdown)
     }
 
-    /// The listener for operators that a registry's configuration asks for.
-    pub fn registry_debug_listener(
-        &self,
-        debug: &registry_server::config::Debug,
-        health: &Health,
-    ) -> Option<Listener> {
-        let address = debug.addr.clone()?;
-        let prometheus = &debug.prometheus;
-        let path = prometheus.enabled.then_some(prometheus.path.as_str());
-        Some(self.debug_listener(Address::Tcp(address), health, path))
-    }
-
-    /// The listener for operators: `/debug/health`, and metrics if they are switched on.
-    fn debug_listener(
-        &self,
-        address: Address,
-        health: &Health,
-        metrics_path: Option<&str>,
-    ) -> Listener {
+    /// The listener for operators, if one is asked for: `/debug/health`, and metrics if they are
+    /// switched on.
+    pub fn debug_listener(&self, debug: &DebugSettings, health: &Health) -> Option<Listener> {
+        let address = debug.addr.as_ref()?.get().clone();
         let health = health.debug_routes();
-        let metrics = metrics_path.map(|path| self.metrics.routes(path));
-        Listener::new("debug", address, move |config| {
+        let metrics = debug
+            .prometheus
+            .path()
+            .map(|path| self.metrics.routes(path));
+        let listener = Listener::new("debug", address, move |config| {
             health(config);
             if let Some(metrics) = &metrics {
                 metrics(config);
             }
-        })
-        .access_log(false)
+        });
+        Some(listener.access_log(AccessLog::new(false)))
     }
 }

@@ -9,19 +9,24 @@ use std::path::Path;
 use auth_server::config::Settings as AuthSettings;
 use service::config::{Source, Warning};
 use service::metrics::HttpMetrics;
-use service::server::{Address, Listener, Server, ServerOptions};
+use service::server::{AccessLog, Address, Listener, Server, ServerOptions};
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::output;
-use crate::serve::{self, Host};
+use crate::serve::{self, Host, RegistryStart};
 
 /// `up`
 pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     let folder = &options.data.data_dir;
     let (auth_settings, mut warnings) = auth_settings(folder)?;
     let source = registry_source(folder, &auth_settings);
-    let (configuration, registry_settings, registry_warnings) = serve::registry_settings(source)?;
+    let RegistryStart {
+        configuration,
+        settings: registry_settings,
+        warnings: registry_warnings,
+        values: _,
+    } = serve::registry_settings(source)?;
     warnings.extend(registry_warnings);
     let log = &configuration.log;
     let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
@@ -41,8 +46,11 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     auth.spawn_jobs(&host.shutdown);
     registry.spawn_jobs(&host.shutdown, &host.reload);
 
-    let (probes, auth_routes, registry_routes) =
-        (health.routes(), auth.configure(), registry.configure());
+    let (probes, auth_routes, registry_routes) = (
+        health.routes(),
+        auth.configure(),
+        registry.configure(&health),
+    );
     let routes = move |config: &mut actix_web::web::ServiceConfig| {
         probes(config);
         registry_routes(config);
@@ -50,10 +58,10 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     };
     let listeners = addresses(&options.listen)?.into_iter().map(|address| {
         Listener::new("up", Address::Tcp(address.to_string()), routes.clone())
-            .access_log(!log.accesslog.disabled)
+            .access_log(AccessLog::new(!log.accesslog.disabled))
     });
     let http = &configuration.http;
-    let debug = host.registry_debug_listener(&http.debug, &health);
+    let debug = host.debug_listener(&http.debug, &health);
     let server_options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use database::{Database, DatabaseUrl};
 use registry_token::{
-    KeyLocation, KeyOrigin, KeySource, KeySourceSettings, Verifier, VerifierSettings,
+    KeyLocation, KeyOrigin, KeySource, KeySourceSettings, TrustedKeys, Verifier, VerifierSettings,
 };
 use secrecy::SecretString;
-use service::health::Check;
+use service::health::{Check, Health};
 use service::metrics::Metrics;
 use service::shutdown::{Reload, Shutdown};
 
@@ -22,7 +22,7 @@ use crate::http::{self, Door, Site};
 use crate::metrics::StorageMetrics;
 use crate::registry::Registry;
 use crate::state::State;
-use crate::{jobs, metadata};
+use crate::{checks, jobs, metadata};
 
 /// Younger leftovers may belong to a push that is under way.
 const SWEEP_GRACE: Duration = Duration::from_hours(1);
@@ -121,8 +121,26 @@ impl Application {
     }
 
     /// The routes of the registry API.
-    pub fn configure(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-        http::configure(Arc::clone(&self.state))
+    ///
+    /// While a check fails that stops the service, it answers nothing but that.
+    pub fn configure(
+        &self,
+        health: &Health,
+    ) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+        http::configure(Arc::clone(&self.state), health.clone())
+    }
+
+    /// Whether there is a key that tokens can be checked with. Those of an issuer that was never
+    /// reached are not there.
+    fn key_check(&self) -> Option<Check> {
+        let verifier = Arc::clone(self.state.gatekeeper.verifier()?);
+        Some(Check::new("registry keys", move || {
+            let known = verifier.with_keys(TrustedKeys::len) > 0;
+            let known = known
+                .then_some(())
+                .ok_or("there is no key to check tokens with");
+            async move { known }
+        }))
     }
 
     /// Adds what is measured of the storage.
@@ -137,7 +155,12 @@ impl Application {
             let database = database.clone();
             async move { database.ping().await }
         })];
-        if let Some(storage) = self.settings.storage_check {
+        let health = &self.settings.health;
+        if let Some(keys) = self.key_check() {
+            checks.push(keys);
+        }
+        checks.extend(checks::configured(health));
+        if let Some(storage) = health.storage {
             let blobs = Arc::clone(&self.blobs);
             let check = Check::new("registry storage", move || {
                 let blobs = Arc::clone(&blobs);
@@ -145,6 +168,7 @@ impl Application {
             });
             checks.push(
                 check
+                    .stops_service()
                     .interval(storage.interval)
                     .threshold(storage.threshold),
             );
@@ -172,16 +196,22 @@ impl Application {
             .take();
         if let Some((source, verifier)) = keys {
             let shutdown = shutdown.clone();
+            let (look_now, mut requests) = (source.look_now(), reload.subscribe());
+            let pass_on = async move {
+                loop {
+                    requests.next().await;
+                    look_now.notify_one();
+                }
+            };
             tokio::spawn(async move {
                 tokio::select! {
                     () = source.run(verifier) => {}
+                    () = pass_on => {}
                     () = shutdown.begun() => {}
                 }
             });
         }
-        if let Some(purging) = self.settings.purging
-            && !self.settings.rules.read_only
-        {
+        if let Some(purging) = self.settings.purging {
             let swept = jobs::Swept {
                 database: self.database.clone(),
                 store: Arc::clone(&self.blobs),
@@ -210,6 +240,11 @@ impl Application {
             registry, clock, ..
         } = &*self.state;
         jobs::sweep(&self.database, &*self.blobs, registry, clock.now(), options).await
+    }
+
+    /// Takes over the settings that need no restart: [`LIVE_SETTINGS`](crate::config::LIVE_SETTINGS).
+    pub fn change(&self, settings: &Settings) {
+        self.state.registry.change_rules(settings.rules.clone());
     }
 
     /// Closes the database, so that nothing is left to be recovered.
@@ -269,7 +304,9 @@ mod tests {
     async fn an_open_registry_lets_everybody_in() {
         let folder = tempfile::tempdir().unwrap();
         let application = open(folder.path()).await;
-        let app = test::init_service(App::new().configure(application.configure())).await;
+        let app =
+            test::init_service(App::new().configure(application.configure(&Health::default())))
+                .await;
         for path in ["/v2", "/v2/", "/v2/_catalog"] {
             let request = test::TestRequest::with_uri(path).to_request();
             let answer = test::call_service(&app, request).await;
@@ -292,7 +329,9 @@ mod tests {
             ],
         );
         let application = Application::build(settings, Clock::system()).await.unwrap();
-        let app = test::init_service(App::new().configure(application.configure())).await;
+        let app =
+            test::init_service(App::new().configure(application.configure(&Health::default())))
+                .await;
         let post = test::TestRequest::post().uri("/deep/er/v2/a/blobs/uploads/");
         let answer = test::call_service(&app, post.to_request()).await;
         assert_eq!(answer.status(), StatusCode::ACCEPTED);

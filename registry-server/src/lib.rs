@@ -11,6 +11,7 @@
 mod application;
 pub mod auth;
 pub mod blob_store;
+mod checks;
 mod clock;
 pub mod config;
 mod error;

@@ -17,6 +17,7 @@ use registry_token::{
 };
 use serde_json::{Value, json};
 use service::client_address::PathPrefix;
+use service::health::Health;
 
 use crate::auth::{Authorized, Gatekeeper, Permission, Presented};
 use crate::blob_store::{BlobStore, FilesystemStore};
@@ -189,7 +190,7 @@ impl TestRegistry {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
-        let app = App::new().configure(http::configure(Arc::clone(&self.state)));
+        let app = App::new().configure(http::configure(Arc::clone(&self.state), Health::default()));
         let app = test::init_service(app).await;
         let mut request = test::TestRequest::with_uri(path).method(method);
         if let Some(token) = token {

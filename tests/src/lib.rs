@@ -37,6 +37,7 @@ mod portcullis;
 mod process;
 pub mod proxy;
 pub mod raw;
+pub mod served;
 pub mod tokens;
 pub mod tools;
 

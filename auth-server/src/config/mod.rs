@@ -23,11 +23,14 @@ use crate::token::key_settings::{KeyPlace, KeyRingSettings};
 use crate::token::sealed::EncryptionKey;
 
 pub use self::credentials::{AccessTokenSettings, LoginSettings, SessionSettings};
-pub use self::http::{DebugSettings, HttpSettings, PrometheusSettings, TlsSection};
-pub use self::values::{ListenAddress, Name, Names, Number, Span, UrlPath};
+pub use self::http::HttpSettings;
+pub use self::values::{Name, Names, Number, Span};
 
 /// The prefix of the variables.
 pub const PREFIX: &str = "AUTH";
+
+/// The sections and keys that a change of the file is followed in without a restart.
+pub const LIVE_SETTINGS: [&str; 1] = ["log.level"];
 
 /// Settings that may come from a file of their own (`…_file`), and that no error shows.
 const SECRETS: [&str; 3] = ["admin.password", "database.url", "keys.encryptionkey"];
@@ -317,10 +320,17 @@ pub struct LogSettings {
 impl Settings {
     /// Reads the settings: the file, if there is one, and this process' variables over it.
     pub fn load(file: Option<&Path>) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::from_source(match file {
-            Some(file) => Source::new(PREFIX).file(file),
-            None => Source::new(PREFIX),
-        })
+        service::config::load(&Self::source(file))
+    }
+
+    /// Where they are read from.
+    #[must_use]
+    pub fn source(file: Option<&Path>) -> Source {
+        let source = Source::new(PREFIX).secrets(SECRETS);
+        match file {
+            Some(file) => source.file(file),
+            None => source,
+        }
     }
 
     /// The same from a source that the caller has prepared.

@@ -74,10 +74,7 @@ log: {level: debug, formatter: json}
     );
     let tls = settings.http.tls.as_ref().unwrap();
     assert_eq!(tls.minimumtls, MinimumTls::Tls13);
-    assert_eq!(
-        service::server::TlsSettings::from(tls).key,
-        Path::new("/tls/key.pem")
-    );
+    assert_eq!(tls.key, Path::new("/tls/key.pem"));
     assert!(settings.http.proxies().trusts([10, 1, 2, 3].into()));
     assert_eq!(settings.http.draintimeout.get(), Duration::from_secs(5));
     assert_eq!(settings.http.debug.prometheus.path.as_str(), "/m");

@@ -4,7 +4,6 @@ use std::time::Duration as StdDuration;
 
 use serde::{Deserialize, Deserializer, de};
 use service::config::Duration;
-use service::server::Address;
 
 /// A number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,64 +147,5 @@ impl<'de> Deserialize<'de> for Names {
             }
         }
         Ok(Self(names))
-    }
-}
-
-/// Where to listen: `host:port`, `:port`, or `unix:PATH`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenAddress(Address);
-
-impl ListenAddress {
-    #[must_use]
-    pub fn get(&self) -> &Address {
-        &self.0
-    }
-
-    pub(super) fn any(port: u16) -> Self {
-        Self(Address::Tcp(format!(":{port}")))
-    }
-}
-
-impl<'de> Deserialize<'de> for ListenAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-            return Ok(Self(Address::Unix(path.into())));
-        }
-        match text.rsplit_once(':') {
-            Some((_, port)) if port.parse::<u16>().is_ok() => Ok(Self(Address::Tcp(text))),
-            _ => Err(de::Error::custom(format!(
-                "`{text}` is no address; write host:port, :port or unix:PATH"
-            ))),
-        }
-    }
-}
-
-/// The path of an address: starts with `/`, and means nothing but itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UrlPath(String);
-
-impl UrlPath {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn constant(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl<'de> Deserialize<'de> for UrlPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
-        if text.starts_with('/') && text.chars().all(plain) {
-            Ok(Self(text))
-        } else {
-            Err(de::Error::custom(format!(
-                "`{text}` is no path; write it like /metrics"
-            )))
-        }
     }
 }

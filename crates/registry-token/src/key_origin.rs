@@ -127,6 +127,11 @@ impl Origin {
         self.due = self.due.min(self.soonest(interval));
     }
 
+    /// Is due.
+    pub fn look_now(&mut self) {
+        self.due = Instant::now();
+    }
+
     fn soonest(&self, interval: Duration) -> Instant {
         match self.reader {
             // Files are looked at often enough.

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
@@ -138,6 +139,7 @@ pub struct KeySource {
     settings: KeySourceSettings,
     origins: Vec<Origin>,
     status: KeySourceStatus,
+    now: Arc<Notify>,
 }
 
 /// How the places of a [`KeySource`] are doing. A handle: clones show the same.
@@ -198,6 +200,7 @@ impl KeySource {
             settings,
             origins,
             status,
+            now: Arc::default(),
         };
         source.publish_status();
         Ok(source)
@@ -214,8 +217,14 @@ impl KeySource {
         self.status.clone()
     }
 
+    /// Notified, it looks at all places at once.
+    pub fn look_now(&self) -> Arc<Notify> {
+        Arc::clone(&self.now)
+    }
+
     /// Watches all places for ever and gives the verifier what is new. To stop it, drop it.
     pub async fn run(mut self, verifier: Arc<Verifier>) {
+        let now = Arc::clone(&self.now);
         loop {
             let Some(due) = self.origins.iter().map(Origin::due).min() else {
                 return;
@@ -223,6 +232,7 @@ impl KeySource {
             tokio::select! {
                 () = sleep_until(due) => {}
                 () = verifier.missed_a_key(), if self.can_hurry() => self.hurry(),
+                () = now.notified() => self.origins.iter_mut().for_each(Origin::look_now),
             }
             if self.refresh_due(Instant::now()).await {
                 verifier.replace_keys(self.keys());

@@ -7,6 +7,9 @@
 //! - `/debug/health` answers as distribution's does: 200 `{}`, or 503 with a map from the check to
 //!   its error.
 //!
+//! A check may also stop the whole service ([`Check::stops_service`]): while it fails, the server
+//! answers every request with 503, so that a load balancer that knows no probe turns elsewhere.
+//!
 //! Checks run in the background at their interval. A probe reads the last result, so that probing
 //! is cheap and an attacker cannot make us ask the database.
 
@@ -14,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +37,7 @@ pub struct Check {
     interval: Duration,
     timeout: Duration,
     threshold: u32,
+    stops_service: bool,
     probe: Box<dyn Fn() -> ProbeFuture + Send + Sync>,
 }
 
@@ -58,6 +62,7 @@ impl Check {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
             threshold: 1,
+            stops_service: false,
             probe: Box::new(move || {
                 let answer = probe();
                 Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
@@ -81,6 +86,13 @@ impl Check {
     #[must_use]
     pub fn threshold(mut self, threshold: u32) -> Self {
         self.threshold = threshold.max(1);
+        self
+    }
+
+    /// While it fails, requests are not worth trying.
+    #[must_use]
+    pub fn stops_service(mut self) -> Self {
+        self.stops_service = true;
         self
     }
 
@@ -109,7 +121,21 @@ struct Inner {
     states: Mutex<BTreeMap<String, State>>,
     /// All checks pass; kept beside the states for those who ask at every request.
     passing: AtomicBool,
+    /// How many checks fail that stop the service.
+    stopping: AtomicUsize,
     shutdown: Shutdown,
+}
+
+impl Default for Health {
+    /// Of a service that needs nothing.
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            states: Mutex::default(),
+            passing: AtomicBool::new(true),
+            stopping: AtomicUsize::new(0),
+            shutdown: Shutdown::new(),
+        }))
+    }
 }
 
 impl Health {
@@ -123,6 +149,7 @@ impl Health {
         let health = Self(Arc::new(Inner {
             states: Mutex::new(states),
             passing: AtomicBool::new(checks.is_empty()),
+            stopping: AtomicUsize::new(0),
             shutdown: shutdown.clone(),
         }));
         for check in checks {
@@ -135,6 +162,12 @@ impl Health {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         self.0.passing.load(Relaxed)
+    }
+
+    /// Whether requests are worth trying. Costs one load.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.0.stopping.load(Relaxed) == 0
     }
 
     /// Whether requests should come here.
@@ -224,12 +257,12 @@ impl Health {
             match result {
                 Ok(()) => {
                     failures = 0;
-                    self.set(&check.name, State::Passing);
+                    self.set(&check, State::Passing);
                 }
                 Err(error) => {
                     failures += 1;
                     if failures >= check.threshold {
-                        self.set(&check.name, State::Failing(error));
+                        self.set(&check, State::Failing(error));
                     }
                 }
             }
@@ -240,7 +273,8 @@ impl Health {
         }
     }
 
-    fn set(&self, name: &str, state: State) {
+    fn set(&self, check: &Check, state: State) {
+        let name = check.name.as_str();
         let mut states = self.states();
         let Some(known) = states.get_mut(name) else {
             return;
@@ -251,6 +285,14 @@ impl Health {
                 tracing::warn!(check = name, %error, "unhealthy");
             }
             _ => {}
+        }
+        if check.stops_service {
+            let failing = |state: &State| matches!(state, State::Failing(_));
+            match (failing(known), failing(&state)) {
+                (false, true) => _ = self.0.stopping.fetch_add(1, Relaxed),
+                (true, false) => _ = self.0.stopping.fetch_sub(1, Relaxed),
+                _ => {}
+            }
         }
         *known = state;
         let passing = states.values().all(|state| *state == State::Passing);
@@ -364,6 +406,33 @@ mod tests {
 
         broken.store(false, Relaxed);
         until(|| health.is_ready()).await;
+    }
+
+    #[actix_web::test]
+    async fn a_service_stops_while_what_it_cannot_do_without_fails() {
+        let (database, database_broken) = switched("database");
+        let (storage, storage_broken) = switched("storage");
+        let (other, other_broken) = switched("other");
+        let checks = [database, storage.stops_service(), other.stops_service()];
+        let health = Health::start(checks, &Shutdown::new());
+        assert!(health.is_serving(), "not known to fail yet");
+        until(|| health.is_ready()).await;
+
+        database_broken.store(true, Relaxed);
+        until(|| !health.is_ready()).await;
+        assert!(
+            health.is_serving(),
+            "requests that need it say so themselves"
+        );
+        storage_broken.store(true, Relaxed);
+        until(|| !health.is_serving()).await;
+        other_broken.store(true, Relaxed);
+        until(|| health.states()["other"] != State::Passing).await;
+        storage_broken.store(false, Relaxed);
+        until(|| health.states()["storage"] == State::Passing).await;
+        assert!(!health.is_serving(), "the other still fails");
+        other_broken.store(false, Relaxed);
+        until(|| health.is_serving()).await;
     }
 
     #[actix_web::test]

@@ -65,6 +65,14 @@ impl Gatekeeper {
         }
     }
 
+    /// What tokens are checked with, if they are what callers bring.
+    pub fn verifier(&self) -> Option<&Arc<Verifier>> {
+        match &self.mode {
+            Mode::Tokens { verifier, .. } => Some(verifier),
+            Mode::Open | Mode::Passwords(_) => None,
+        }
+    }
+
     /// What passwords are to be checked with, if they are what callers bring.
     pub fn passwords(&self) -> Option<&Passwords> {
         match &self.mode {

@@ -8,6 +8,7 @@
 //! Our own keys: `database`, `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`.
 //! Keys that cannot be followed are in [`refused`].
 
+mod health;
 mod refused;
 mod settings;
 #[cfg(test)]
@@ -20,13 +21,23 @@ use database::DatabaseUrl;
 use serde::Deserialize;
 use service::client_address::TrustedProxies;
 use service::config::{Duration, Obsolete};
-use service::server::{ClientAuth, MinimumTls};
+use service::server::{DebugSettings, TlsSettings};
 use service::telemetry::{Format, Level};
 
+pub use self::health::{FileCheck, Health, HealthSettings, HttpCheck, TcpCheck};
 pub use self::settings::{
     Access, InvalidSettings, LocationBase, PasswordSettings, Purging, Realm, Settings,
     StorageCheck, TokenSettings, WebSettings,
 };
+
+/// The sections and keys that a change of the file is followed in without a restart.
+pub const LIVE_SETTINGS: [&str; 5] = [
+    "log.level",
+    "log.accesslog",
+    "storage.delete",
+    "storage.maintenance.readonly",
+    "validation",
+];
 
 const HOUR: u64 = 60 * 60;
 
@@ -265,8 +276,8 @@ pub struct Http {
     pub draintimeout: Duration,
     /// Put on every answer.
     pub headers: BTreeMap<String, Vec<String>>,
-    pub tls: Option<Tls>,
-    pub debug: Debug,
+    pub tls: Option<TlsSettings>,
+    pub debug: DebugSettings,
     /// Addresses and networks of proxies whose `Forwarded` and `X-Forwarded-…` are believed.
     pub trustedproxies: TrustedProxies,
     /// The longest pause a client may make while it sends a body.
@@ -293,7 +304,7 @@ impl Default for Http {
                 vec!["nosniff".to_owned()],
             )]),
             tls: None,
-            debug: Debug::default(),
+            debug: DebugSettings::default(),
             http2: Obsolete,
             trustedproxies: TrustedProxies::default(),
             idletimeout: Duration::from_secs(60),
@@ -333,58 +344,6 @@ pub enum Net {
     Unix,
 }
 
-#[derive(Debug, Deserialize)]
-pub struct Tls {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    #[serde(default)]
-    pub clientcas: Vec<PathBuf>,
-    #[serde(default)]
-    pub clientauth: ClientAuth,
-    #[serde(default)]
-    pub minimumtls: MinimumTls,
-    #[serde(default)]
-    pub ciphersuites: Vec<String>,
-    #[serde(default, deserialize_with = "refused::letsencrypt")]
-    pub letsencrypt: (),
-}
-
-impl From<&Tls> for service::server::TlsSettings {
-    fn from(tls: &Tls) -> Self {
-        Self {
-            certificate: tls.certificate.clone(),
-            key: tls.key.clone(),
-            minimum: tls.minimumtls,
-            client_cas: tls.clientcas.clone(),
-            client_auth: tls.clientauth,
-            cipher_suites: tls.ciphersuites.clone(),
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Debug {
-    pub addr: Option<String>,
-    pub prometheus: Prometheus,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub struct Prometheus {
-    pub enabled: bool,
-    pub path: String,
-}
-
-impl Default for Prometheus {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            path: "/metrics".to_owned(),
-        }
-    }
-}
-
 /// HTTP/2 without TLS.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -408,36 +367,6 @@ impl Default for Database {
         Self {
             url: None,
             connections: 16,
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Health {
-    pub storagedriver: StorageHealth,
-    #[serde(deserialize_with = "refused::host_checks")]
-    file: (),
-    #[serde(deserialize_with = "refused::host_checks")]
-    http: (),
-    #[serde(deserialize_with = "refused::host_checks")]
-    tcp: (),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub struct StorageHealth {
-    pub enabled: bool,
-    pub interval: Duration,
-    pub threshold: u32,
-}
-
-impl Default for StorageHealth {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            interval: Duration::from_secs(10),
-            threshold: 3,
         }
     }
 }

@@ -22,9 +22,5 @@ refused! {
     object_storage: "this version stores blobs on a file system only: use `storage.filesystem`";
     in_memory: "data that must last cannot live in memory: use `storage.filesystem`";
     silly: "`auth.silly` lets everybody in; say `auth: none` if that is meant";
-    letsencrypt: "certificates are not ordered from Let's Encrypt yet: set `http.tls.certificate` \
-                  and `http.tls.key`, or let a proxy in front do it";
-    host_checks: "health checks of files and of other servers are not supported yet: this server \
-                  checks its own storage and database";
     schema_1: "images of schema 1 are from before 2016 and are not served: remove `compatibility`";
 }

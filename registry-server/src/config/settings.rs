@@ -1,5 +1,6 @@
 //! [`Settings`]: the configuration after every check, with nothing left to be decided.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use registry_token::{Algorithm, KeyLocation};
 use service::client_address::PathPrefix;
 
 use super::{
-    Auth, Configuration, Htpasswd, IndexPlatforms, Net, Sendfile, SendfileHeader, Token,
-    UploadPurging,
+    Auth, Configuration, HealthSettings, Htpasswd, IndexPlatforms, Net, Sendfile, SendfileHeader,
+    Token, UploadPurging,
 };
 use crate::blob_store::blob_folder;
 use crate::http::Handover;
@@ -30,7 +31,8 @@ pub struct Settings {
     pub upload_age: Duration,
     /// How those that do are purged, if they are.
     pub purging: Option<Purging>,
-    pub storage_check: Option<StorageCheck>,
+    /// What is watched.
+    pub health: HealthSettings,
 }
 
 /// Who may come in.
@@ -125,7 +127,7 @@ pub struct InvalidSettings {
     pub problem: String,
 }
 
-fn invalid(key: &'static str, problem: impl Into<String>) -> InvalidSettings {
+pub(super) fn invalid(key: &'static str, problem: impl Into<String>) -> InvalidSettings {
     InvalidSettings {
         key,
         problem: problem.into(),
@@ -149,7 +151,6 @@ impl Settings {
             .url
             .clone()
             .unwrap_or_else(|| DatabaseUrl::Sqlite(storage_root.join("registry.sqlite")));
-        let health = &configuration.health.storagedriver;
         Ok(Self {
             database,
             database_connections: positive(
@@ -162,10 +163,7 @@ impl Settings {
             web: web(configuration)?,
             upload_age: storage.maintenance.uploadpurging.age.get(),
             purging: purging(&storage.maintenance.uploadpurging)?,
-            storage_check: health.enabled.then_some(StorageCheck {
-                interval: health.interval.get(),
-                threshold: health.threshold,
-            }),
+            health: HealthSettings::new(&configuration.health)?,
             storage_root,
         })
     }
@@ -187,7 +185,7 @@ fn address(net: Net, address: &str) -> Result<(), InvalidSettings> {
     }
 }
 
-fn positive<N: Copy + Default + PartialEq>(
+pub(super) fn positive<N: Copy + Default + PartialEq>(
     key: &'static str,
     number: N,
 ) -> Result<N, InvalidSettings> {
@@ -347,25 +345,10 @@ fn web(configuration: &Configuration) -> Result<WebSettings, InvalidSettings> {
         }
         (None, Some(false)) => LocationBase::FromRequest,
     };
-    let mut headers = Vec::new();
-    for (name, values) in &http.headers {
-        let header: HeaderName = name
-            .parse()
-            .map_err(|_| invalid("http.headers", format!("{name:?} is no name of a header")))?;
-        for value in values {
-            let value = HeaderValue::from_str(value).map_err(|_| {
-                invalid(
-                    "http.headers",
-                    format!("the value of {name} cannot be sent"),
-                )
-            })?;
-            headers.push((header.clone(), value));
-        }
-    }
     Ok(WebSettings {
         prefix,
         location,
-        headers,
+        headers: headers("http.headers", &http.headers)?,
         idle_timeout: positive("http.idletimeout", http.idletimeout)?.get(),
         handover: handover(configuration)?,
         max_tags: positive("tags.maxtags", configuration.tags.maxtags)?,
@@ -418,6 +401,24 @@ fn handover(configuration: &Configuration) -> Result<Option<Handover>, InvalidSe
         ));
     }
     Ok(Some(Handover::new(HeaderName::from_static(header), &root)))
+}
+
+pub(super) fn headers(
+    key: &'static str,
+    headers: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, InvalidSettings> {
+    let mut checked = Vec::new();
+    for (name, values) in headers {
+        let header: HeaderName = name
+            .parse()
+            .map_err(|_| invalid(key, format!("{name:?} is no name of a header")))?;
+        for value in values {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| invalid(key, format!("the value of {name} cannot be sent")))?;
+            checked.push((header.clone(), value));
+        }
+    }
+    Ok(checked)
 }
 
 fn purging(purging: &UploadPurging) -> Result<Option<Purging>, InvalidSettings> {

@@ -124,7 +124,7 @@ tags: {maxtags: 50}
     );
     assert_eq!((settings.web.max_tags, settings.web.max_entries), (50, 500));
     assert_eq!(
-        settings.storage_check,
+        settings.health.storage,
         Some(StorageCheck {
             interval: Duration::from_secs(5),
             threshold: 2
@@ -207,6 +207,40 @@ fn a_file_of_passwords_is_a_door_too() {
     ));
 }
 
+/// distribution's own example.
+#[test]
+fn files_and_other_servers_are_watched() {
+    let settings = read(&format!(
+        "{MINIMAL}
+health:
+  storagedriver: {{enabled: false}}
+  file: [{{file: /path/to/checked/file, interval: 20s}}]
+  http:
+    - timeout: 3s
+      uri: http://server.to.check/must/return/200
+      headers: {{Authorization: [Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==]}}
+      statuscode: 204
+      interval: 30s
+      threshold: 3
+  tcp: [{{addr: 'redis-server.domain.test:6379'}}]
+"
+    ))
+    .unwrap();
+    let health = settings.health;
+    assert!(health.storage.is_none());
+    assert_eq!(health.files[0].interval, Duration::from_secs(20));
+    let http = &health.http[0];
+    assert_eq!((http.status.as_u16(), http.threshold), (204, 3));
+    assert_eq!(http.headers[0].0, "authorization");
+    let tcp = TcpCheck {
+        address: "redis-server.domain.test:6379".to_owned(),
+        timeout: Duration::from_secs(5),
+        interval: Duration::from_secs(10),
+        threshold: 0,
+    };
+    assert_eq!(health.tcp, [tcp]);
+}
+
 #[test]
 fn nobody_is_let_in_by_omission() {
     let error = read(&MINIMAL.replace("auth: none", "")).unwrap_err();
@@ -222,7 +256,6 @@ fn what_cannot_be_followed_is_refused_in_a_sentence() {
         ("redis: {addr: localhost}", "Redis"),
         ("middleware: {registry: []}", "middleware"),
         ("compatibility: {schema1: {enabled: true}}", "schema 1"),
-        ("health: {file: [{file: /tmp/down}]}", "health checks"),
         (
             "http: {tls: {certificate: a, key: b, letsencrypt: {email: a}}}",
             "Let's Encrypt",
@@ -288,6 +321,30 @@ fn values_that_cannot_be_followed_name_their_key() {
         (
             format!("{MINIMAL}validation: {{manifests: {{indexes: {{platforms: list}}}}}}"),
             "validation.manifests.indexes.platforms",
+        ),
+        (
+            format!("{MINIMAL}health: {{file: [{{file: ''}}]}}"),
+            "health.file",
+        ),
+        (
+            format!("{MINIMAL}health: {{http: [{{uri: 'ftp://a/'}}]}}"),
+            "health.http.uri",
+        ),
+        (
+            format!("{MINIMAL}health: {{http: [{{uri: 'http://a/', statuscode: 7}}]}}"),
+            "health.http.statuscode",
+        ),
+        (
+            format!("{MINIMAL}health: {{tcp: [{{addr: nowhere}}]}}"),
+            "health.tcp.addr",
+        ),
+        (
+            format!("{MINIMAL}health: {{tcp: [{{addr: 'a:1', timeout: 0s}}]}}"),
+            "health.tcp.timeout",
+        ),
+        (
+            format!("{MINIMAL}health: {{storagedriver: {{interval: 0s}}}}"),
+            "health.storagedriver.interval",
         ),
         (
             MINIMAL.replace("/data", "''"),

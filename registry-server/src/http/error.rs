@@ -27,6 +27,8 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] registry::Error),
 
+    #[error("the registry is out of order for now; /debug/health and its log say why")]
+    Unhealthy,
     #[error("too many passwords are being checked: try again soon")]
     TooManyPasswords,
     #[error("this path is no endpoint of the registry API")]
@@ -154,7 +156,7 @@ impl Error {
         let message = self.to_string();
         match self {
             Self::Registry(error) => registry_answer(error, message),
-            Self::TooManyPasswords => unavailable(message),
+            Self::Unhealthy | Self::TooManyPasswords => unavailable(message),
             Self::UnknownRoute => Answer::new(StatusCode::NOT_FOUND, Code::NotFound, message),
             Self::Method { .. } => {
                 Answer::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
@@ -291,7 +293,8 @@ pub fn methods(endpoint: Endpoint) -> String {
 /// The answer to a failed request, with the headers that belong to it.
 pub fn respond(request: &HttpRequest, state: &State, error: &Error) -> HttpResponse {
     let answer = error.answer();
-    if answer.status.is_server_error() {
+    // What the health checks have said already is not said at every request.
+    if answer.status.is_server_error() && !matches!(error, Error::Unhealthy) {
         tracing::error!(error = %chain(error), "a request failed");
     }
     let mut response = HttpResponse::build(answer.status);

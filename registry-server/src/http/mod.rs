@@ -40,6 +40,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
+use service::health::Health;
 use service::request::RequestContext;
 
 use self::call::Call;
@@ -61,29 +62,45 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 ///
 /// One scope and no resource: names hold slashes, so resources would need regular expressions, and
 /// eight of those cost more than the rest of a small pull.
-pub fn configure(state: Arc<State>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+pub fn configure(
+    state: Arc<State>,
+    health: Health,
+) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     let path = format!("{}/v2", state.site.settings.prefix);
+    let served = Arc::new(Served { state, health });
     move |config| {
         config.service(
             web::scope(&path)
-                .app_data(web::Data::from(Arc::clone(&state)))
+                .app_data(web::Data::from(Arc::clone(&served)))
                 .default_service(web::to(serve)),
         );
     }
 }
 
+/// What is served, and whether it is worth it.
+struct Served {
+    state: Arc<State>,
+    health: Health,
+}
+
 /// Answers every request below `/v2`.
-async fn serve(request: HttpRequest, payload: Payload, state: web::Data<State>) -> HttpResponse {
+async fn serve(request: HttpRequest, payload: Payload, served: web::Data<Served>) -> HttpResponse {
+    let state = &*served.state;
     let below = state.site.settings.prefix.as_str().len() + "/v2".len();
     let path = request.path().get(below..).unwrap_or_default();
     let route = Route::parse(path);
     let mut response = match route {
-        None => error::respond(&request, &state, &Error::UnknownRoute),
+        None => error::respond(&request, state, &Error::UnknownRoute),
         Some(route) => {
             RequestContext::of(&request).set_handler(route.endpoint.label());
-            match answer(&request, &state, route, payload).await {
+            let answered = if served.health.is_serving() {
+                answer(&request, state, route, payload).await
+            } else {
+                Err(Error::Unhealthy)
+            };
+            match answered {
                 Ok(response) => response,
-                Err(error) => error::respond(&request, &state, &error),
+                Err(error) => error::respond(&request, state, &error),
             }
         }
     };

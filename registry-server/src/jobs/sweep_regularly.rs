@@ -27,7 +27,7 @@ pub struct Swept {
 /// Sweeps now, and then at each interval, until `shutdown` begins.
 ///
 /// Replicas do this beside each other, and beside pushes: whoever gets the lease of a session or
-/// the row of a blob decides what becomes of it.
+/// the row of a blob decides what becomes of it. While the registry is read-only, nothing is swept.
 pub async fn sweep_regularly(swept: Swept, purging: Purging, shutdown: Shutdown) {
     let options = SweepOptions {
         idle_uploads: purging.age,
@@ -40,6 +40,9 @@ pub async fn sweep_regularly(swept: Swept, purging: Purging, shutdown: Shutdown)
             report = async {
                 interval.tick().await;
                 let Swept { database, store, registry, clock } = &swept;
+                if registry.rules().read_only {
+                    return Ok(SweepReport::default());
+                }
                 sweep(database, &**store, registry, clock.now(), options).await
             } => report,
             () = shutdown.begun() => return,

@@ -56,7 +56,7 @@ impl Registry {
         if linked
             .review_due_at
             .is_some_and(|due| due < now + REVIEW_DELAY / 2)
-            && !self.rules.read_only
+            && !self.rules.load().read_only
         {
             self.transaction(async |tx, now| {
                 let due = now + REVIEW_DELAY;

@@ -48,7 +48,7 @@ impl Registry {
     ) -> Result<StoredManifest, Error> {
         let manifest = self.manifest(access, reference).await?;
         let soon = self.clock.now() + REVIEW_DELAY / 2;
-        if manifest.review_due_at.is_some_and(|due| due < soon) && !self.rules.read_only {
+        if manifest.review_due_at.is_some_and(|due| due < soon) && !self.rules.load().read_only {
             let repository = access.repository();
             let digest = &manifest.digest;
             self.transaction(async |tx, now| {
@@ -87,12 +87,12 @@ impl Registry {
             digest: &digest,
             content: &content,
             payload: &payload,
-            sparse: self.rules.sparse_manifests,
+            sparse: self.rules.load().sparse_manifests,
         };
         self.transaction(async |tx, now| {
             let due = now + REVIEW_DELAY;
             let repository = metadata::repositories::ensure(tx, access.repository(), now).await?;
-            if self.rules.complete_indexes {
+            if self.rules.load().complete_indexes {
                 let listed: Vec<&Digest> = content
                     .manifests
                     .iter()
@@ -124,7 +124,7 @@ impl Registry {
 
     fn check_urls(&self, content: &Manifest) -> Result<(), Error> {
         let mut urls = content.layers.iter().flat_map(|layer| &layer.urls);
-        match urls.find(|url| !self.rules.layer_urls.accept(url)) {
+        match urls.find(|url| !self.rules.load().layer_urls.accept(url)) {
             Some(url) => Err(Error::UrlForbidden(url.clone())),
             None => Ok(()),
         }

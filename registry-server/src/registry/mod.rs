@@ -22,6 +22,7 @@ mod uploads;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, Tx};
 use registry_token::RepositoryName;
@@ -88,7 +89,7 @@ pub struct Registry {
     database: Database,
     blobs: Arc<dyn BlobStore>,
     clock: Clock,
-    rules: Rules,
+    rules: ArcSwap<Rules>,
     metrics: StorageMetrics,
     /// Blobs that were pulled just now, by the repository that shows them.
     open: moka::sync::Cache<(RepositoryName, Digest), Blob>,
@@ -131,14 +132,24 @@ impl Registry {
             database,
             blobs,
             clock,
-            rules,
+            rules: ArcSwap::from_pointee(rules),
             metrics,
             open,
         }
     }
 
+    /// What is allowed at this moment.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Other rules, from the next request on.
+    pub fn change_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+
     fn writable(&self) -> Result<(), Error> {
-        if self.rules.read_only {
+        if self.rules.load().read_only {
             return Err(Error::Maintenance);
         }
         Ok(())
@@ -146,7 +157,7 @@ impl Registry {
 
     fn deletable(&self) -> Result<(), Error> {
         self.writable()?;
-        if !self.rules.deletion {
+        if !self.rules.load().deletion {
             return Err(Error::DeletionDisabled);
         }
         Ok(())

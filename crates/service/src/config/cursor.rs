@@ -13,6 +13,7 @@ use super::error::{Problem, Warning, nearest, suggestion};
 use super::failure::Failure;
 use super::node::{Entry, Node, Origin, Scalar, Value};
 use super::secret_file;
+use super::values::Values;
 
 /// What one pass over the configuration collects beside the value.
 pub(super) struct Pass<'s> {
@@ -24,6 +25,7 @@ pub(super) struct Pass<'s> {
     pub skipped: &'s HashSet<String>,
     pub problems: RefCell<Vec<Problem>>,
     pub warnings: RefCell<Vec<Warning>>,
+    pub values: RefCell<Values>,
 }
 
 /// One place of the configuration: what the file says there and what variables say about it.
@@ -130,7 +132,10 @@ impl<'s> Cursor<'s> {
     pub fn scalar(&self, expected: &str) -> Result<&Scalar, Failure> {
         self.check_nothing_below()?;
         match self.value() {
-            Value::Scalar(scalar) => Ok(scalar),
+            Value::Scalar(scalar) => {
+                self.record(&scalar.text);
+                Ok(scalar)
+            }
             _ => Err(self.expected(expected)),
         }
     }
@@ -138,7 +143,14 @@ impl<'s> Cursor<'s> {
     pub fn text(&self) -> Result<&str, Failure> {
         self.check_nothing_below()?;
         let text = self.node.as_ref().and_then(|node| node.text());
-        text.ok_or_else(|| self.expected("text"))
+        let text = text.ok_or_else(|| self.expected("text"))?;
+        self.record(text);
+        Ok(text)
+    }
+
+    /// Notes what stands here, for whoever compares it later.
+    pub fn record(&self, text: &str) {
+        self.pass.values.borrow_mut().record(&self.path, text);
     }
 
     pub fn expected(&self, expected: &str) -> Failure {

@@ -54,6 +54,7 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
             Value::Scalar(scalar) => {
                 let place = self.place();
                 let text = || self.text().unwrap_or(&scalar.text);
+                self.record(&scalar.text);
                 let result = if let Some(truth) = scalar.as_bool() {
                     visitor.visit_bool(truth)
                 } else if let Some(number) = scalar.as_integer() {
@@ -240,6 +241,7 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         let result = match self.value() {
             Value::Scalar(scalar) if self.overrides.is_empty() => {
                 let text = scalar.text.clone();
+                self.record(&text);
                 visitor.visit_enum(IntoDeserializer::<Failure>::into_deserializer(text))
             }
             Value::List(_) => Err(Failure::new(format!(

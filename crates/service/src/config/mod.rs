@@ -23,6 +23,7 @@ mod secret_file;
 #[cfg(test)]
 mod tests;
 mod types;
+mod values;
 mod yaml;
 
 use std::cell::RefCell;
@@ -38,6 +39,7 @@ use serde::de::DeserializeOwned;
 pub use self::error::{ConfigError, Problem, Warning};
 pub use self::node::Origin;
 pub use self::types::{Duration, InvalidDuration, Obsolete};
+pub use self::values::Values;
 
 use self::cursor::{Cursor, Pass};
 use self::environment::Override;
@@ -109,6 +111,13 @@ impl Source {
 
 /// Reads, merges and checks a configuration. Warnings are for the log, once there is one.
 pub fn load<T: DeserializeOwned>(source: &Source) -> Result<(T, Vec<Warning>), ConfigError> {
+    load_comparable(source).map(|(value, warnings, _)| (value, warnings))
+}
+
+/// The same, with what is needed to see later what has changed.
+pub fn load_comparable<T: DeserializeOwned>(
+    source: &Source,
+) -> Result<(T, Vec<Warning>, Values), ConfigError> {
     let mut problems = Vec::new();
     let root = source.file.as_deref().map(read).transpose()?;
     let overrides = overrides(source, &mut problems);
@@ -120,6 +129,7 @@ pub fn load<T: DeserializeOwned>(source: &Source) -> Result<(T, Vec<Warning>), C
             skipped: &skipped,
             problems: RefCell::new(problems),
             warnings: RefCell::new(Vec::new()),
+            values: RefCell::default(),
         };
         let result = T::deserialize(Cursor {
             node: root.clone(),
@@ -128,9 +138,10 @@ pub fn load<T: DeserializeOwned>(source: &Source) -> Result<(T, Vec<Warning>), C
             pass: &pass,
         });
         let warnings = pass.warnings.into_inner();
+        let values = pass.values.into_inner();
         problems = pass.problems.into_inner();
         let failure = match result {
-            Ok(value) if problems.is_empty() => return Ok((value, warnings)),
+            Ok(value) if problems.is_empty() => return Ok((value, warnings, values)),
             Ok(_) => break,
             Err(failure) => failure,
         };

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use actix_web::web::ServiceConfig;
 
@@ -51,7 +53,7 @@ pub struct Listener {
     pub(super) address: Address,
     pub(super) tls: Option<Tls>,
     pub(super) h2c: bool,
-    pub(super) access_log: bool,
+    pub(super) access_log: AccessLog,
     pub(super) routes: Box<dyn Routes>,
 }
 
@@ -76,7 +78,7 @@ impl Listener {
             address,
             tls: None,
             h2c: false,
-            access_log: true,
+            access_log: AccessLog::new(true),
             routes: Box::new(routes),
         }
     }
@@ -95,10 +97,31 @@ impl Listener {
         self
     }
 
+    /// Whether each request is logged.
     #[must_use]
-    pub fn access_log(mut self, on: bool) -> Self {
-        self.access_log = on;
+    pub fn access_log(mut self, access_log: AccessLog) -> Self {
+        self.access_log = access_log;
         self
+    }
+}
+
+/// Whether each request is logged; can be changed while the server runs. Clones share it.
+#[derive(Clone, Debug)]
+pub struct AccessLog(Arc<AtomicBool>);
+
+impl AccessLog {
+    #[must_use]
+    pub fn new(on: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(on)))
+    }
+
+    /// From the next request on.
+    pub fn set(&self, on: bool) {
+        self.0.store(on, Relaxed);
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.0.load(Relaxed)
     }
 }
 

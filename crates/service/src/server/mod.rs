@@ -5,6 +5,7 @@
 
 mod listener;
 mod observe;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,8 +20,9 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, web};
 use futures_util::future::try_join_all;
 
-pub use self::listener::{Address, BoundAddress, Listener};
-pub use self::tls::{ClientAuth, MinimumTls, Tls, TlsError, TlsSettings};
+pub use self::listener::{AccessLog, Address, BoundAddress, Listener};
+pub use self::settings::{DebugSettings, ListenAddress, PrometheusSettings, TlsSettings, UrlPath};
+pub use self::tls::{ClientAuth, MinimumTls, Tls, TlsError};
 
 use self::listener::Socket;
 use self::observe::Observe;

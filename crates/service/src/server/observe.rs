@@ -27,6 +27,7 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError};
 use pin_project_lite::pin_project;
 
+use super::listener::AccessLog;
 use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
 use crate::metrics::{HttpMetrics, Series, SeriesKey};
@@ -42,7 +43,7 @@ const WITHOUT_ANSWER: u16 = 499;
 pub(super) struct Observe {
     pub proxies: Arc<TrustedProxies>,
     pub metrics: Option<HttpMetrics>,
-    pub access_log: bool,
+    pub access_log: AccessLog,
     pub in_flight: Arc<AtomicUsize>,
 }
 
@@ -312,7 +313,7 @@ impl Record {
             metrics.begin();
         }
         let head = request.head();
-        let line = shared.access_log.then(|| Line {
+        let line = shared.access_log.is_on().then(|| Line {
             uri: head.uri.clone(),
             user_agent: head.headers().get(header::USER_AGENT).cloned(),
         });

@@ -17,6 +17,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
 
+use super::settings::TlsSettings;
 use crate::shutdown::{Reload, Shutdown};
 use crate::watch::{WatchedFile, watch};
 
@@ -47,20 +48,6 @@ pub enum ClientAuth {
     RequireAndVerifyClientCert,
 }
 
-/// Settings of a TLS listener. PEM files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The certificate, followed by the intermediates that clients need.
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    pub minimum: MinimumTls,
-    /// Authorities of client certificates; empty: clients are not asked for one.
-    pub client_cas: Vec<PathBuf>,
-    pub client_auth: ClientAuth,
-    /// IANA names; empty: all that are safe.
-    pub cipher_suites: Vec<String>,
-}
-
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -86,7 +73,7 @@ pub struct Tls {
 impl Tls {
     pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
         let mut provider = aws_lc_rs::default_provider();
-        select_suites(&mut provider, &settings.cipher_suites)?;
+        select_suites(&mut provider, &settings.ciphersuites)?;
         let provider = Arc::new(provider);
         let files = PairFiles {
             certificate: settings.certificate.clone(),
@@ -99,17 +86,17 @@ impl Tls {
         });
         let unfit = |error: &dyn std::fmt::Display| TlsError::Settings(error.to_string());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(match settings.minimum {
+            .with_protocol_versions(match settings.minimumtls {
                 MinimumTls::Tls12 => FROM_TLS12,
                 MinimumTls::Tls13 => FROM_TLS13,
             })
             .map_err(|error| unfit(&error))?;
-        let builder = if settings.client_cas.is_empty() {
+        let builder = if settings.clientcas.is_empty() {
             builder.with_no_client_auth()
         } else {
-            let roots = Arc::new(load_roots(&settings.client_cas)?);
+            let roots = Arc::new(load_roots(&settings.clientcas)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-            let verifier = match settings.client_auth {
+            let verifier = match settings.clientauth {
                 ClientAuth::VerifyClientCertIfGiven => verifier.allow_unauthenticated(),
                 ClientAuth::RequireAndVerifyClientCert => verifier,
             };

@@ -112,7 +112,7 @@ async fn the_minimum_version_is_kept() {
     let authority = Authority::new();
     authority.write(&authority.issue("localhost"));
     let strict = TlsSettings {
-        minimum: MinimumTls::Tls13,
+        minimumtls: MinimumTls::Tls13,
         ..authority.settings()
     };
     for (settings, expected) in [(strict, false), (authority.settings(), true)] {
@@ -136,13 +136,13 @@ async fn client_certificates() {
     let identity = |(certificate, key): (String, String)| {
         reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap()
     };
-    for (client_auth, without, wrong) in [
+    for (clientauth, without, wrong) in [
         (ClientAuth::RequireAndVerifyClientCert, false, false),
         (ClientAuth::VerifyClientCertIfGiven, true, false),
     ] {
         let (server, _) = run_tls(&TlsSettings {
-            client_cas: vec![authority.path("ca.pem")],
-            client_auth,
+            clientcas: vec![authority.path("ca.pem")],
+            clientauth,
             ..authority.settings()
         });
         let ask = async |client: reqwest::ClientBuilder| {
@@ -219,7 +219,7 @@ async fn cipher_suites_by_their_iana_names() {
     let authority = Authority::new();
     authority.write(&authority.issue("localhost"));
     let only = |names: &[&str]| TlsSettings {
-        cipher_suites: names.iter().map(|name| (*name).to_owned()).collect(),
+        ciphersuites: names.iter().map(|name| (*name).to_owned()).collect(),
         ..authority.settings()
     };
     let (server, _) = run_tls(&only(&["TLS_AES_256_GCM_SHA384"]));
@@ -261,7 +261,7 @@ fn files_that_are_not_what_they_should_be() {
     assert!(refused(&authority.settings()).ends_with("do not belong together"));
     authority.write(&authority.issue("localhost"));
     let cas = TlsSettings {
-        client_cas: vec![authority.path("key.pem")],
+        clientcas: vec![authority.path("key.pem")],
         ..authority.settings()
     };
     assert_eq!(
