@@ -25,7 +25,7 @@ pub mod token;
 mod web;
 
 use actix_web::web::{Data, ServiceConfig};
-use database::Database;
+use database::{Database, Schema};
 use registry_token::{Access, Audience, Claims, Denials};
 use secrecy::SecretString;
 use service::health::Check;
@@ -48,6 +48,15 @@ pub use crate::operator::Operator;
 pub struct Application {
     state: Data<State>,
     generated_password: Option<SecretString>,
+}
+
+/// What the database of an auth-server must have.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema {
+        sqlite: &store::SQLITE,
+        postgres: &store::POSTGRES,
+    }
 }
 
 /// Opens the database and brings its schema up to date.

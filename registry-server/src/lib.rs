@@ -29,3 +29,12 @@ pub use self::application::Application;
 pub use self::auth::htpasswd::FIRST_USER;
 pub use self::clock::Clock;
 pub use self::error::StartError;
+
+/// What the database of a registry must have.
+#[must_use]
+pub fn schema() -> database::Schema {
+    database::Schema {
+        sqlite: &metadata::SQLITE_MIGRATIONS,
+        postgres: &metadata::POSTGRES_MIGRATIONS,
+    }
+}

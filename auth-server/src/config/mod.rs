@@ -395,7 +395,9 @@ impl Settings {
         }
     }
 
-    pub(crate) fn database_url(&self) -> DatabaseUrl {
+    /// Where the database is.
+    #[must_use]
+    pub fn database_url(&self) -> DatabaseUrl {
         self.database
             .url
             .clone()

@@ -4,7 +4,7 @@
 //!   [`Database::begin_relaxed`] hand out a [`Tx`].
 //! - [`sql!`]: runs one statement on whichever database a [`Tx`] belongs to.
 //! - [`Error`]: what went wrong, by what the caller can do about it.
-//! - [`DatabaseUrl`]: where a database is.
+//! - [`DatabaseUrl`]: where a database is. [`inspect`]: looking at one without changing it.
 //! - [`testing`]: a fresh database per test, on both engines.
 //!
 //! The SQL itself lives with whoever owns the tables: `auth-server`'s `store` and
@@ -12,6 +12,7 @@
 //! `RETURNING`; where they differ, match on the [`Tx`].
 
 mod error;
+pub mod inspect;
 mod readers;
 mod sql;
 #[cfg(feature = "testing")]
@@ -51,6 +52,21 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two attempts to open a file that another process is just making.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// The migrations of a server, for each database.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    pub sqlite: &'static Migrator,
+    pub postgres: &'static Migrator,
+}
+
+impl Schema {
+    /// Of who keeps nothing.
+    pub const EMPTY: Self = Self {
+        sqlite: &Migrator::DEFAULT,
+        postgres: &Migrator::DEFAULT,
+    };
+}
 
 /// Connections to one database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -208,5 +224,7 @@ fn create_private(path: &std::path::Path) -> std::io::Result<()> {
         .map(drop)
 }
 
+#[cfg(test)]
+mod inspect_tests;
 #[cfg(test)]
 mod tests;

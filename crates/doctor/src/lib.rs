@@ -3,7 +3,8 @@
 //! Probes look ([`network`], [`http`], [`certificate`]) and come back with observations; verdicts
 //! are pure functions over these ([`tls`], [`challenge`], [`token`], [`location`],
 //! [`upload_verdicts`]), and go into a [`report`] in the order in which things depend on each other.
-//! [`outside`] is the order of what can be seen from anywhere.
+//! [`outside`] is the order of what can be seen from anywhere, [`inside`] from the servers' machine,
+//! [`machine`] of what clients on this machine are told.
 //!
 //! Nothing here prints, reads a configuration file of a server, or knows the servers: who calls
 //! hands over what it has read as plain data. Nothing here shows a secret, and none goes over a
@@ -16,7 +17,9 @@ mod clocks;
 mod difference;
 mod download;
 mod http;
+pub mod inside;
 mod location;
+pub mod machine;
 mod network;
 pub mod outside;
 mod reach;

@@ -11,6 +11,7 @@ use crate::challenge::{self, Entrance};
 use crate::clocks;
 use crate::download::Puller;
 use crate::http::{Answer, Clock, Http, Trouble};
+use crate::network::{self, Server};
 use crate::reach::{Reach, reach};
 use crate::realm;
 use crate::report::{Report, Verdict};
@@ -53,6 +54,19 @@ const AFTER_REALM: [&str; 6] = [
     "token.signature",
     "token.accepted",
 ];
+
+/// The certificates that a server shows, if it can be reached.
+pub async fn certificates(url: &Url) -> Vec<Certificate> {
+    let Some(server) = Server::of(url).filter(|server| server.tls) else {
+        return Vec::new();
+    };
+    for address in network::resolve(&server).await.unwrap_or_default() {
+        if let Ok(chain) = network::handshake(&server, address).await {
+            return chain;
+        }
+    }
+    Vec::new()
+}
 
 /// Everything that can be seen from here, causes first.
 pub async fn examine(outside: &Outside, report: &mut Report) {

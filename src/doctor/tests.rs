@@ -1,5 +1,6 @@
 use doctor::Verdict;
 
+use super::shown::summary;
 use super::*;
 
 #[test]
