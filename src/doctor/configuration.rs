@@ -35,14 +35,14 @@ pub fn read(options: &Doctor, report: &mut Report) -> Result<Sides, Failure> {
             auth: taken("auth.config", auth, report).map(|auth| auth_side(&auth)),
             registry: registry
                 .and_then(|registry| taken("registry.config", registry, report))
-                .map(|(configuration, settings, _)| registry_side(&configuration, &settings)),
+                .map(|start| registry_side(&start.configuration, &start.settings)),
         });
     }
     let mut sides = Sides::default();
     if let Some(file) = &options.registry_config {
         let read = serve::registry_settings(serve::registry_source(file.as_deref()));
         sides.registry = taken("registry.config", read, report)
-            .map(|(configuration, settings, _)| registry_side(&configuration, &settings));
+            .map(|start| registry_side(&start.configuration, &start.settings));
     }
     if let Some(file) = &options.auth_config {
         let read = AuthSettings::load(file.as_deref()).map_err(Failure::usage);
