@@ -3,6 +3,7 @@
 
 mod addresses;
 mod clients;
+mod documented;
 mod handover;
 mod shipped;
 mod transport;

@@ -187,7 +187,8 @@ impl fmt::Display for Finished {
     }
 }
 
-fn portcullis_binary() -> PathBuf {
+/// The program under test.
+pub fn portcullis_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("PORTCULLIS_BIN") {
         return path.into();
     }

@@ -8,6 +8,7 @@
 //! - [`tools`] are the real clients: docker, skopeo, podman.
 //! - [`proxy`] puts nginx or Apache in front, as the repository configures them, with certificates
 //!   of a private authority, [`pki`].
+//! - [`sandbox`] is this machine with an `/etc` and ports that a test may use as it likes.
 //! - [`disk`] is a small disk that fills up or turns read-only.
 //!
 //! Every test starts its own servers on free ports with folders of its own, so tests never meet.
@@ -37,6 +38,7 @@ mod portcullis;
 mod process;
 pub mod proxy;
 pub mod raw;
+pub mod sandbox;
 pub mod served;
 pub mod tokens;
 pub mod tools;

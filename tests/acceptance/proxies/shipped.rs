@@ -1,1 +1,92 @@
-//! Every file that we ship is accepted by the program it is for.
+//! Every file that we ship, as it is, is accepted by the program it is for, without a warning.
+
+use acceptance::Pki;
+use acceptance::proxy::{Kind, Variant};
+use acceptance::sandbox::Sandbox;
+
+use crate::documents::project;
+
+/// A machine with certificates where our files expect them.
+fn machine_with_certificates() -> Sandbox {
+    let pki = Pki::new();
+    let sandbox = Sandbox::new();
+    sandbox
+        .shell(&project(), "mkdir -p /etc/portcullis/tls")
+        .run()
+        .expect_success();
+    for name in ["git.example.com", "registry.example.com", "example.com"] {
+        let pair = pki.server([name]).issue();
+        let place = format!("/etc/portcullis/tls/{name}");
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let copy = format!("cp {certificate} {place}.pem && cp {key} {place}.key");
+        sandbox.shell(&project(), &copy).run().expect_success();
+    }
+    sandbox
+}
+
+#[test]
+fn nginx_accepts_every_file() {
+    let sandbox = machine_with_certificates();
+    for variant in Variant::ALL {
+        let file = variant.file();
+        for sendfile in ["", "s/# include/include/"] {
+            let script = format!(
+                "rm -rf /etc/nginx/portcullis
+                 cp -r nginx/portcullis /etc/nginx/
+                 cp nginx/{file} /etc/nginx/conf.d/portcullis.conf
+                 sed -i '{sendfile}' /etc/nginx/conf.d/portcullis.conf
+                 nginx -t"
+            );
+            let tested = sandbox.shell(&project(), &script).run().expect_success();
+            let said: Vec<&str> = tested.stderr.lines().collect();
+            assert_eq!(said.len(), 2, "{file}: {tested}");
+            assert!(said[1].ends_with("test is successful"), "{tested}");
+        }
+    }
+}
+
+#[test]
+fn apache_accepts_every_file() {
+    let sandbox = machine_with_certificates();
+    let modules = "a2enmod --quiet ssl http2 headers proxy_http rewrite xsendfile
+                   echo 'ServerName localhost' > /etc/apache2/conf-enabled/name.conf";
+    sandbox.shell(&project(), modules).run().expect_success();
+    for variant in Variant::ALL {
+        let file = variant.file();
+        for sendfile in ["", "s/# Include/Include/"] {
+            let script = format!(
+                "rm -rf /etc/apache2/portcullis
+                 cp -r apache/portcullis /etc/apache2/
+                 cp apache/{file} /etc/apache2/sites-available/portcullis.conf
+                 sed -i '{sendfile}' /etc/apache2/sites-available/portcullis.conf
+                 a2ensite --quiet portcullis
+                 apachectl configtest"
+            );
+            let tested = sandbox.shell(&project(), &script).run().expect_success();
+            assert_eq!(tested.stderr.trim(), "Syntax OK", "{file}: {tested}");
+        }
+    }
+}
+
+#[test]
+fn every_snippet_is_used() {
+    for kind in Kind::ALL {
+        let folder = kind.configuration();
+        let mut texts = String::new();
+        let snippets = std::fs::read_dir(folder.join("portcullis")).unwrap();
+        let names: Vec<String> = snippets
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let files = names.iter().map(|name| format!("portcullis/{name}"));
+        for file in files.chain(Variant::ALL.map(|variant| variant.file().to_owned())) {
+            texts += &std::fs::read_to_string(folder.join(file)).unwrap();
+        }
+        for name in names {
+            let included = format!("nclude portcullis/{name}");
+            assert!(
+                texts.contains(&included),
+                "{kind:?}: nobody includes {name}"
+            );
+        }
+    }
+}
