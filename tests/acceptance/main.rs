@@ -21,6 +21,7 @@ mod crash;
 mod credentials;
 mod disk;
 mod documents;
+mod gitlab;
 mod health;
 mod htpasswd;
 mod key_rotation;

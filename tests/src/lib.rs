@@ -31,6 +31,7 @@
 pub mod client;
 pub mod content;
 pub mod disk;
+pub mod gitlab;
 pub mod invocation;
 pub mod peers;
 pub mod pki;

@@ -9,6 +9,8 @@
 //! Keys that cannot be followed are in [`refused`].
 
 mod health;
+#[cfg(test)]
+mod in_the_wild_tests;
 mod refused;
 mod settings;
 #[cfg(test)]
@@ -77,9 +79,18 @@ pub struct Configuration {
     redis: (),
     #[serde(default, deserialize_with = "refused::middleware")]
     middleware: (),
-    #[serde(default, deserialize_with = "refused::schema_1")]
-    compatibility: (),
-    // Keys of version 2 without a meaning here; the loader warns of them.
+    // Keys without a meaning here; the loader warns of them. The first three are of version 2 and
+    // what is written for it: images of schema 1 are refused when they are pushed, and `cache` is
+    // where a document of GitLab's images has `storage.cache`.
+    #[serde(default)]
+    compatibility: Obsolete,
+    #[serde(default)]
+    cache: Obsolete,
+    #[serde(default)]
+    profiling: Obsolete,
+    // Of GitLab's own registry.
+    #[serde(default)]
+    gc: Obsolete,
     #[serde(default)]
     loglevel: Obsolete,
     #[serde(default)]
@@ -360,6 +371,9 @@ pub struct Database {
     pub url: Option<DatabaseUrl>,
     /// The greatest number of connections.
     pub connections: u16,
+    /// GitLab's own registry has its metadata in a section of this name, too.
+    #[serde(deserialize_with = "refused::gitlab_database")]
+    enabled: (),
 }
 
 impl Default for Database {
@@ -367,6 +381,7 @@ impl Default for Database {
         Self {
             url: None,
             connections: 16,
+            enabled: (),
         }
     }
 }
@@ -375,8 +390,10 @@ impl Default for Database {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Validation {
-    /// Takes manifests whose content is not there. Their images cannot be pulled.
+    /// The rest of the section is not followed. Images must be complete all the same.
     pub disabled: bool,
+    /// What version 2 had in the place of `disabled`.
+    enabled: Obsolete,
     pub manifests: ManifestValidation,
 }
 

@@ -16,11 +16,53 @@ macro_rules! refused {
 
 refused! {
     proxy: "this version cannot mirror another registry yet: remove `proxy`";
-    notifications: "this version sends no notifications yet: remove `notifications`";
     redis: "there is nothing to cache in Redis: metadata is in the database. Remove `redis`";
     middleware: "middleware is code of distribution and cannot be loaded here: remove `middleware`";
     object_storage: "this version stores blobs on a file system only: use `storage.filesystem`";
     in_memory: "data that must last cannot live in memory: use `storage.filesystem`";
     silly: "`auth.silly` lets everybody in; say `auth: none` if that is meant";
-    schema_1: "images of schema 1 are from before 2016 and are not served: remove `compatibility`";
+}
+
+/// Notifications that nobody is to get are none.
+pub fn notifications<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Notifications {
+        events: IgnoredAny,
+        endpoints: Vec<Endpoint>,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Endpoint {
+        name: IgnoredAny,
+        url: IgnoredAny,
+        disabled: bool,
+        headers: IgnoredAny,
+        timeout: IgnoredAny,
+        threshold: IgnoredAny,
+        backoff: IgnoredAny,
+        ignoredmediatypes: IgnoredAny,
+        ignore: IgnoredAny,
+    }
+
+    let notifications = Notifications::deserialize(deserializer)?;
+    let wanted = |endpoint: &Endpoint| !endpoint.disabled;
+    if notifications.endpoints.iter().any(wanted) {
+        return Err(D::Error::custom(
+            "this version sends no notifications yet: remove the endpoints, or disable them",
+        ));
+    }
+    Ok(())
+}
+
+/// `false` is what GitLab writes for a registry without.
+pub fn gitlab_database<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    if bool::deserialize(deserializer)? {
+        return Err(D::Error::custom(
+            "the metadata database of GitLab's own registry cannot be read: name a database of \
+             this server's own in `database.url`, or leave the section out",
+        ));
+    }
+    Ok(())
 }

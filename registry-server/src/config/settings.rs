@@ -307,14 +307,18 @@ fn rules(configuration: &Configuration) -> Result<Rules, InvalidSettings> {
         }
     };
     let urls = &validation.manifests.urls;
+    let layer_urls = UrlRules {
+        allow: patterns("validation.manifests.urls.allow", &urls.allow)?,
+        deny: patterns("validation.manifests.urls.deny", &urls.deny)?,
+    };
     Ok(Rules {
         deletion: configuration.storage.delete.enabled,
         read_only: configuration.storage.maintenance.readonly.enabled,
-        sparse_manifests: validation.disabled,
         complete_indexes,
-        layer_urls: UrlRules {
-            allow: patterns("validation.manifests.urls.allow", &urls.allow)?,
-            deny: patterns("validation.manifests.urls.deny", &urls.deny)?,
+        layer_urls: if validation.disabled {
+            UrlRules::default()
+        } else {
+            layer_urls
         },
     })
 }

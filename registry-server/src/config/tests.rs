@@ -252,10 +252,13 @@ fn nobody_is_let_in_by_omission() {
 fn what_cannot_be_followed_is_refused_in_a_sentence() {
     for (key, says) in [
         ("proxy: {remoteurl: https://registry-1.docker.io}", "mirror"),
-        ("notifications: {endpoints: []}", "notifications"),
+        (
+            "notifications: {endpoints: [{name: a, url: https://a.test}]}",
+            "notifications",
+        ),
+        ("database: {enabled: true, host: db}", "database"),
         ("redis: {addr: localhost}", "Redis"),
         ("middleware: {registry: []}", "middleware"),
-        ("compatibility: {schema1: {enabled: true}}", "schema 1"),
         (
             "http: {tls: {certificate: a, key: b, letsencrypt: {email: a}}}",
             "Let's Encrypt",

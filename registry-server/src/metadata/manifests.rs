@@ -79,8 +79,6 @@ pub struct NewManifest<'a> {
     /// What `payload` says.
     pub content: &'a Manifest,
     pub payload: &'a [u8],
-    /// Stored even if required blobs are missing; those are merely named.
-    pub sparse: bool,
 }
 
 /// What became of a manifest to be stored.
@@ -128,7 +126,7 @@ pub async fn put(
         .filter(|digest| !sizes.contains_key(**digest))
         .map(|digest| (*digest).clone())
         .collect();
-    if !missing.is_empty() && !manifest.sparse {
+    if !missing.is_empty() {
         missing.sort();
         missing.dedup();
         return Ok(Put::MissingBlobs(missing));

@@ -112,7 +112,6 @@ async fn put_in(tx: &mut Tx, repository: RepositoryId, manifest: &Value) -> Put 
     let payload = manifest.to_string();
     let content = Manifest::parse(None, payload.as_bytes()).unwrap();
     let manifest = NewManifest {
-        sparse: false,
         digest: &digest(&payload),
         content: &content,
         payload: payload.as_bytes(),

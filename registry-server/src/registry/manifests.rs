@@ -87,7 +87,6 @@ impl Registry {
             digest: &digest,
             content: &content,
             payload: &payload,
-            sparse: self.rules.load().sparse_manifests,
         };
         self.transaction(async |tx, now| {
             let due = now + REVIEW_DELAY;

@@ -61,8 +61,6 @@ pub struct Rules {
     pub deletion: bool,
     /// Nothing may be written.
     pub read_only: bool,
-    /// Manifests are accepted though their content is missing.
-    pub sparse_manifests: bool,
     /// Indexes must find their manifests.
     pub complete_indexes: bool,
     /// The URLs that layers stored elsewhere may name.

@@ -59,23 +59,6 @@ database::test_on_both! {
         assert_eq!(put, Put::WrongSize { digest: digest("layer"), size: 5 });
     }
 
-    async fn a_sparse_manifest_keeps_what_is_there(database: Database) {
-        let repository = repository(&database, "a", &["config"]).await;
-        let manifest = image(&["config", "layer"]).to_string();
-        let content = Manifest::parse(None, manifest.as_bytes()).unwrap();
-        let manifest = NewManifest {
-            digest: &digest(&manifest),
-            content: &content,
-            payload: manifest.as_bytes(),
-            sparse: true,
-        };
-        let mut tx = begin(&database).await;
-        let put = manifests::put(&mut tx, repository, manifest, minute(100), minute(1)).await;
-        assert!(matches!(put, Ok(Put::Stored(_))), "{put:?}");
-        let required = blobs::is_required(&mut tx, &name("a"), &digest("config")).await;
-        assert!(required.unwrap());
-    }
-
     async fn a_manifest_without_its_blobs_is_not_stored(database: Database) {
         let id = repository(&database, "a", &["config"]).await;
         repository(&database, "b", &["elsewhere"]).await;

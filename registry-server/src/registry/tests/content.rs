@@ -282,22 +282,6 @@ async fn indexes_may_be_sparse_unless_the_rules_want_them_complete() {
 }
 
 #[tokio::test]
-async fn sparse_images_are_taken_if_the_rules_allow_it() {
-    let registry = TestRegistry::with(
-        Rules {
-            sparse_manifests: true,
-            ..Rules::default()
-        },
-        |_| {},
-    )
-    .await;
-    registry.push_blob("a", b"config").await;
-    put(&registry, "a", "v1", &image(&[b"config", b"absent"]))
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
 async fn urls_of_layers_are_checked() {
     let layer_urls = UrlRules {
         allow: vec![regex::Regex::new("^https://good\\.test/").unwrap()],
