@@ -157,7 +157,7 @@ async fn nothing_fails_while_keys_rotate_and_a_stolen_key_opens_nothing() {
 }
 
 /// One of several auth-servers on a database, with nothing but that in common.
-async fn replica(folder: &Path, name: &str, database: &str) -> Process {
+pub async fn replica(folder: &Path, name: &str, database: &str) -> Process {
     let configuration = format!(
         "http:\n  addr: 127.0.0.1:0\ndatabase:\n  url: {database}\nkeys:\n  path: {}\n  \
          publishahead: {}\n  encryptionkey: {}\n",
