@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::auth::{Auth, OutputFormat};
+use crate::client_config::ClientConfig;
 use crate::doctor::Doctor;
 use crate::setup::Setup;
 
@@ -60,6 +61,11 @@ pub enum Command {
         #[arg(value_name = "URL", value_hint = ValueHint::Url)]
         url: Option<reqwest::Url>,
     },
+    /// Print the configuration of a client: credentials, pull secrets, certificate authorities
+    ///
+    /// What belongs into the file goes to standard output, where to put it to standard error.
+    #[command(subcommand, arg_required_else_help = true)]
+    ClientConfig(ClientConfig),
     /// Print a completion script for a shell
     ///
     /// For example: `portcullis completions bash > /etc/bash_completion.d/portcullis`

@@ -3,6 +3,7 @@
 mod arguments;
 mod auth;
 mod cli;
+mod client_config;
 mod doctor;
 mod failure;
 mod healthcheck;
@@ -57,6 +58,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Setup(setup) => setup::run(&setup),
         Command::Healthcheck { url } => healthcheck::run(url).await,
+        Command::ClientConfig(command) => client_config::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);

@@ -1,4 +1,4 @@
-//! Where a new password comes from: a pipe, or somebody at a terminal.
+//! Where a password comes from: a pipe, or somebody at a terminal.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _};

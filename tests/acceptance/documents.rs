@@ -316,7 +316,10 @@ fn every_command_of_ours_in_the_documents_exists() {
             let subcommand: Vec<&str> = words
                 .iter()
                 .copied()
-                .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+                .take_while(|word| {
+                    word.chars()
+                        .all(|c| c.is_ascii_lowercase() || "-.".contains(c))
+                })
                 .take_while(|word| !word.starts_with('-'))
                 .collect();
             let help = Invocation::portcullis()
@@ -358,9 +361,10 @@ fn every_make_target_in_the_documents_exists() {
                 .split_whitespace()
                 .skip_while(|word| *word != "make");
             let Some("make") = words.next() else { continue };
-            for target in
-                words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
-            {
+            for target in words.take_while(|word| {
+                word.chars()
+                    .all(|c| c.is_ascii_lowercase() || "-.".contains(c))
+            }) {
                 assert!(
                     makefile.contains(&format!("\n{target}:")),
                     "{}: no target {target}",

@@ -187,7 +187,7 @@ impl fmt::Display for Finished {
     }
 }
 
-/// The program under test.
+/// `PORTCULLIS_BIN`, or what `cargo build` put beside this test.
 pub fn portcullis_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("PORTCULLIS_BIN") {
         return path.into();

@@ -46,7 +46,7 @@ pub mod tools;
 
 pub use client::{Answer, Client, Repository, Upload};
 pub use content::{Blob, Image, Manifest};
-pub use invocation::{Finished, Invocation};
+pub use invocation::{Finished, Invocation, portcullis_binary};
 pub use pki::Pki;
 pub use portcullis::{
     ADMIN_PASSWORD, Databases, LoneRegistry, Portcullis, Setup, fresh_postgres, host,

@@ -26,6 +26,11 @@ impl Docker {
         }
     }
 
+    /// The folder of the client's configuration.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Invocation {
         Invocation::new("docker")
             .args(arguments)
