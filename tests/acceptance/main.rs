@@ -22,6 +22,7 @@ mod crash;
 mod credentials;
 mod disk;
 mod documents;
+mod explorer;
 mod gitlab;
 mod health;
 mod htpasswd;

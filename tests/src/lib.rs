@@ -5,7 +5,7 @@
 //! - [`Client`] and [`Repository`] speak the registry's API in the few words tests need; [`raw`]
 //!   speaks HTTP that no client library would send.
 //! - [`content`] makes blobs, manifests and images.
-//! - [`tools`] are the real clients: docker, skopeo, podman.
+//! - [`tools`] are the real clients: docker, skopeo, podman; [`browser`] is a real browser.
 //! - [`proxy`] puts nginx or Apache in front, as the repository configures them, with certificates
 //!   of a private authority, [`pki`].
 //! - [`sandbox`] is this machine with an `/etc` and ports that a test may use as it likes.
@@ -28,6 +28,7 @@
     reason = "what comes back checked is often not needed any more"
 )]
 
+pub mod browser;
 pub mod client;
 pub mod content;
 pub mod disk;
