@@ -83,23 +83,33 @@ async fn start_servers(sandbox: &Sandbox, yaml: &[String]) -> (Process, Process)
     (auth, registry)
 }
 
-/// Pushes an image as people do, and pulls it.
-fn push_and_pull(sandbox: &Sandbox) {
-    let image = format!("docker://registry.example.com/admin/{}:1", unique());
-    let layout = Layout::new().image("linux", "amd64", &[1_000, 3_000_000]);
+/// Pushes an image as people do, and pulls it. Returns the head of the answer with its layer.
+fn push_and_pull(sandbox: &Sandbox) -> String {
+    let repository = format!("admin/{}", unique());
+    let layout = Layout::new().image("linux", "amd64", &[3_000_000]);
     let from = layout.finish();
     let script = format!(
-        "login() {{ skopeo login --username admin --password-stdin registry.example.com; }}
-         export REGISTRY_AUTH_FILE=$PWD/auth.json
-         login < password
-         skopeo --insecure-policy copy --all --preserve-digests {from} {image}
+        "export REGISTRY_AUTH_FILE=$PWD/auth.json
+         skopeo login --username admin --password-stdin registry.example.com < password
+         image=docker://registry.example.com/{repository}:1
+         skopeo --insecure-policy copy --all --preserve-digests {from} $image
          rm -rf pulled
-         skopeo --insecure-policy copy --all {image} dir:pulled"
+         skopeo --insecure-policy copy --all $image dir:pulled
+         layer=$(ls -S pulled | head -1)
+         scope=repository:{repository}:pull
+         token=$(curl --silent --fail --user \"admin:$(cat password)\" \
+             \"https://git.example.com/jwt/auth?service=portcullis-registry&scope=$scope\" |
+             sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')
+         curl --silent --fail --dump-header head --output layer \
+             --header \"Authorization: Bearer $token\" \
+             https://registry.example.com/v2/{repository}/blobs/sha256:$layer
+         cmp layer pulled/$layer
+         rm layer"
     );
-    sandbox
-        .shell(sandbox.folder(), &script)
-        .run()
-        .expect_success();
+    let run = sandbox.shell(sandbox.folder(), &script).run();
+    run.expect_success();
+    let head = std::fs::read_to_string(sandbox.folder().join("head")).unwrap();
+    head.to_lowercase()
 }
 
 async fn works_as_documented(kind: Kind) {
@@ -123,7 +133,8 @@ async fn works_as_documented(kind: Kind) {
         typed += 1;
         if line.starts_with("curl") {
             said.expect_says(["401", "https://git.example.com/jwt/auth"]);
-            push_and_pull(&sandbox);
+            let head = push_and_pull(&sandbox);
+            assert!(!head.contains("last-modified"), "{head}");
             pushed += 1;
         }
     }
@@ -138,8 +149,12 @@ async fn works_as_documented(kind: Kind) {
         .expect_success()
         .expect_says(["all renewals succeeded"]);
 
-    // The last section has the proxy send blobs.
-    push_and_pull(&sandbox);
+    // The last section has the proxy send blobs; it tells the date of the file.
+    let head = push_and_pull(&sandbox);
+    assert!(
+        head.contains("last-modified") && head.contains("docker-content-digest"),
+        "{head}"
+    );
     assert!(registry.log().contains("client=127.0.0.1"));
 }
 

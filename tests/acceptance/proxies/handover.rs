@@ -264,7 +264,9 @@ async fn a_forged_offer_gets_the_bytes_and_nothing_else() {
             .start()
             .await;
         let proxy = front.start(&pki, &portcullis).await;
-        let admin = proxy.client(&pki).login("admin", ADMIN_PASSWORD);
+        // HTTP/2 has no `Connection`.
+        let client = proxy.client_with(&pki, reqwest::ClientBuilder::http1_only);
+        let admin = client.login("admin", ADMIN_PASSWORD);
         let repository = admin.repository("admin/app");
         let blob = Blob::random(LARGE);
         repository.push_blob(&blob).await;

@@ -169,6 +169,35 @@ async fn an_auth_server_that_is_down_is_named() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_does_not_answer_in_time_is_named() {
+    // Takes connections and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let silent = silent.parse().unwrap();
+    let nginx = (
+        "proxy_read_timeout        900s",
+        "proxy_read_timeout 1s",
+        504,
+    );
+    // Apache counts it as a bad answer.
+    let apache = ("ProxyTimeout 900", "ProxyTimeout 1", 502);
+    for (kind, (patience, less, status)) in [(Kind::Nginx, nginx), (Kind::Apache, apache)] {
+        for variant in Variant::ALL {
+            let pki = Pki::new();
+            let front = Front::new(kind, variant);
+            let front = front.replace("portcullis/proxy.conf", patience, less);
+            let proxy = front.start_before(&pki, &silent, &silent).await;
+            let client = proxy.client(&pki);
+            let realm = format!("{}jwt/auth", proxy.auth());
+            for path in ["/v2/", &realm] {
+                let answer = client.get(path).send().await;
+                answer.expect_error(status, "UNAVAILABLE");
+            }
+        }
+    }
+}
+
 /// What a server itself says is not replaced.
 #[tokio::test]
 async fn errors_of_the_servers_pass_through() {

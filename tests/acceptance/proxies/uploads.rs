@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acceptance::proxy::{Front, Kind, Variant};
-use acceptance::{Blob, Invocation, Upload};
+use acceptance::{ADMIN_PASSWORD, Blob, Invocation, Repository, Upload};
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
@@ -27,6 +27,16 @@ fn body() -> (mpsc::UnboundedSender<Bytes>, reqwest::Body) {
         },
     );
     (sender, reqwest::Body::wrap_stream(pieces))
+}
+
+/// The admin's, over one version of HTTP or the other.
+fn repository(behind: &Behind, http1: bool) -> Repository {
+    let client = behind.proxy.client_with(&behind.pki, |builder| {
+        if http1 { builder.http1_only() } else { builder }
+    });
+    client
+        .login("admin", ADMIN_PASSWORD)
+        .repository("admin/app")
 }
 
 /// Waits until the registry has stored this many bytes of an upload that is under way.
@@ -68,11 +78,7 @@ async fn an_upload_reaches_the_registry_while_it_is_sent() {
     for kind in Kind::ALL {
         for http1 in [true, false] {
             let behind = Behind::start(Front::new(kind, Variant::TwoHosts)).await;
-            let client = behind.proxy.client_with(&behind.pki, |builder| {
-                if http1 { builder.http1_only() } else { builder }
-            });
-            let client = client.login("admin", acceptance::ADMIN_PASSWORD);
-            let repository = client.repository("admin/app");
+            let repository = repository(&behind, http1);
             let blob = Blob::random(24 * MIB);
             let upload = repository.start_upload().await;
 
@@ -94,9 +100,14 @@ async fn an_upload_reaches_the_registry_while_it_is_sent() {
 
 #[tokio::test]
 async fn an_upload_that_was_cut_off_goes_on_where_it_ended() {
-    for kind in Kind::ALL {
+    for (kind, http1) in [
+        (Kind::Nginx, true),
+        (Kind::Nginx, false),
+        (Kind::Apache, true),
+        (Kind::Apache, false),
+    ] {
         let behind = Behind::start(Front::new(kind, Variant::TwoHosts)).await;
-        let repository = behind.admin().repository("admin/app");
+        let repository = repository(&behind, http1);
         let blob = Blob::random(24 * MIB);
         let upload = repository.start_upload().await;
 
