@@ -10,7 +10,7 @@ mod transport;
 mod uploads;
 
 use acceptance::proxy::{Front, Kind, Proxy, Variant};
-use acceptance::{ADMIN_PASSWORD, Client, Databases, Image, Pki, Portcullis};
+use acceptance::{ADMIN_PASSWORD, Client, Databases, Image, Pki, Portcullis, Setup};
 
 /// A proxy in front of two servers.
 struct Behind {
@@ -51,4 +51,45 @@ async fn images_are_pushed_and_pulled_through_every_variant() {
             repository.expect_image(&image, "1").await;
         }
     }
+}
+
+/// `portcullis up` finds out by which name it was asked, and sends clients there for tokens.
+#[tokio::test]
+async fn the_two_servers_in_one_work_as_well() {
+    for kind in Kind::ALL {
+        let pki = Pki::new();
+        let up = Setup::up().env("REGISTRY_HTTP_TRUSTEDPROXIES", "[loopback]");
+        let portcullis = up
+            .auth_env("AUTH_HTTP_TRUSTEDPROXIES", "[loopback]")
+            .start()
+            .await;
+        let front = Front::new(kind, Variant::OneHost);
+        let proxy = front.start(&pki, &portcullis).await;
+        let admin = proxy.client(&pki).login("admin", ADMIN_PASSWORD);
+        assert_eq!(admin.challenge().await.realm.scheme(), "https");
+        let repository = admin.repository("admin/app");
+        let image = Image::random();
+        repository.push(&image, "1").await;
+        repository.expect_image(&image, "1").await;
+    }
+}
+
+#[tokio::test]
+async fn nginx_passes_over_a_server_that_cannot_be_reached() {
+    let mut front = Front::new(Kind::Nginx, Variant::TwoHosts);
+    for port in ["5000", "5001"] {
+        let one = format!("server 127.0.0.1:{port};");
+        // Nobody listens on port 1.
+        let two = "server 127.0.0.1:1 max_fails=0;";
+        let both = format!("{two} {two} server 127.0.0.1:{port} max_fails=0;");
+        front = front.replace("two-hosts.conf", &one, &both);
+    }
+    let behind = Behind::start(front).await;
+    for tag in ["1", "2", "3"] {
+        let repository = behind.admin().repository("admin/app");
+        let image = Image::random();
+        repository.push(&image, tag).await;
+        repository.expect_image(&image, tag).await;
+    }
+    assert!(behind.proxy.error_log().contains("Connection refused"));
 }

@@ -38,7 +38,12 @@ fn nginx_accepts_every_file() {
                  nginx -t"
             );
             let tested = sandbox.shell(&project(), &script).run().expect_success();
-            let said: Vec<&str> = tested.stderr.lines().collect();
+            let said: Vec<&str> = tested
+                .stderr
+                .lines()
+                // Of nginx 1.25.1 and newer; the newer way is unknown to older ones.
+                .filter(|line| !line.contains("\"listen ... http2\" directive is deprecated"))
+                .collect();
             assert_eq!(said.len(), 2, "{file}: {tested}");
             assert!(said[1].ends_with("test is successful"), "{tested}");
         }
