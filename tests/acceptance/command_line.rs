@@ -281,6 +281,11 @@ async fn a_server_elsewhere_is_managed_with_a_token() {
         .run()
         .expect_success()
         .expect_says(["team"]);
+    elsewhere(&["auth", "me"])
+        .env("PORTCULLIS_TOKEN", &managing)
+        .run()
+        .expect_success()
+        .expect_says(["NAME", "admin", "yes"]);
     // Without a user, it is about who asks.
     elsewhere(&["auth", "token", "list"])
         .env("PORTCULLIS_TOKEN", &managing)
@@ -378,4 +383,23 @@ async fn grants_are_managed() {
         .expect_says(["pull, push"]);
     run(&["auth", "grant", "delete", "app", id]).expect_success();
     run(&["auth", "grant", "delete", "app", id]).expect_code(1);
+}
+
+#[tokio::test]
+async fn what_runs_and_how_much_there_is_is_told() {
+    let server = Portcullis::up().await;
+    server.new_user("alice");
+    let system = server.accounts(["auth", "system"]).run().expect_success();
+    system.expect_says(["ISSUER", "portcullis-auth", "DATABASE", "sqlite", "USERS"]);
+    let json = ["auth", "system", "--output", "json"];
+    let system = server.accounts(json).run().expect_success().json();
+    assert_eq!(system["counts"]["users"], 2);
+    assert_eq!(system["settings"]["key_place"], "folder");
+
+    // Whoever has the database at hand is nobody in it.
+    server
+        .accounts(["auth", "me"])
+        .run()
+        .expect_code(1)
+        .expect_says(["operator"]);
 }

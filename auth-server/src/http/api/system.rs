@@ -43,7 +43,6 @@ struct SigningKeyJson {
 struct SettingsJson {
     #[schema(inline)]
     database: DatabaseKind,
-    /// Where private keys are
     #[schema(inline)]
     key_place: KeyPlaceJson,
     /// Of keys that are to be made
@@ -78,14 +77,13 @@ enum DatabaseKind {
     Postgresql,
 }
 
+/// Where private keys are: in files of a folder, in the database and encrypted, or mounted by
+/// somebody else
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum KeyPlaceJson {
-    /// In files
     Folder,
-    /// In the database, encrypted
     Database,
-    /// In files that somebody else takes care of
     Mounted,
 }
 
