@@ -64,7 +64,14 @@ pub enum Command {
     /// Print the configuration of a client: credentials, pull secrets, certificate authorities
     ///
     /// What belongs into the file goes to standard output, where to put it to standard error.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = "For example:\n  \
+            portcullis client-config docker-auth-config --registry registry.example.com \\\n      \
+            --user deploy+team/app+ci --password-stdin < token\n  \
+            portcullis client-config certs.d --registry registry.example.com --ca-file ca.crt"
+    )]
     ClientConfig(ClientConfig),
     /// Print a completion script for a shell
     ///

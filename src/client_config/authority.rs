@@ -1,6 +1,6 @@
 //! [`WithAuthority`]: a registry, and who has signed its certificate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use registry_token::Certificate;
@@ -19,17 +19,18 @@ pub struct WithAuthority {
 }
 
 impl WithAuthority {
-    /// The certificates in the file, and nothing else that is in it. A private key is refused: it
-    /// would be on every node.
+    /// What is in the file, if one was named.
     pub fn certificates(&self) -> Result<Option<String>, Failure> {
-        let Some(file) = &self.ca_file else {
-            return Ok(None);
-        };
-        let shown = file.display();
-        let pem =
-            std::fs::read(file).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
-        let found = Certificate::bundle_from_pem(&pem)
-            .map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
-        Ok(Some(found.iter().map(Certificate::to_pem).collect()))
+        self.ca_file.as_deref().map(certificates).transpose()
     }
+}
+
+/// The certificates in a file, and nothing else that is in it. A private key is refused: it would be
+/// on every node.
+pub fn certificates(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    let pem = std::fs::read(file).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    let found = Certificate::bundle_from_pem(&pem)
+        .map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    Ok(found.iter().map(Certificate::to_pem).collect())
 }

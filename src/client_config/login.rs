@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+use super::authority;
 use super::host::RegistryHost;
 use crate::failure::Failure;
 use crate::{output, password};
@@ -60,6 +61,9 @@ impl Login {
     /// `{"auths":{HOST:{"auth":…}}}`, with a word of warning to who puts a person's password into
     /// it.
     pub fn auths(&self) -> Result<Value, Failure> {
+        if let Some(file) = &self.ca_file {
+            authority::certificates(file)?;
+        }
         let password = password::existing(self.password_stdin)?;
         if password.expose_secret().is_empty() {
             return Err(Failure::usage("the password is empty"));

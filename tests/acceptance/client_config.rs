@@ -442,6 +442,12 @@ fn what_is_no_authority_is_refused() {
         .expect_says(["/nowhere/ca.pem"]);
     let none = tempfile::NamedTempFile::new().unwrap();
     certs(none.path()).expect_code(2);
+    with_password("docker", "ptc_token")
+        .arg("--ca-file")
+        .arg(&server.key)
+        .run()
+        .expect_code(2)
+        .expect_says(["private key"]);
     client_config("certs.d", HOST)
         .run()
         .expect_code(2)
