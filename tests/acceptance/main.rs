@@ -21,6 +21,7 @@ mod configuration;
 mod crash;
 mod credentials;
 mod disk;
+mod doctor;
 mod documents;
 mod explorer;
 mod gitlab;

@@ -220,6 +220,17 @@ fn unexpected(answer: &Answer) -> Verdict {
             "pass /v2/ to the registry with its path unchanged (a `proxy_pass` without a path \
              behind the host), or correct the URL",
         ),
+        // Ours says so itself; what proxies say in its place speaks of reaching it.
+        503 if answer.error_code().is_some() && !answer.text().contains("cannot be reached") => {
+            Verdict::failure(
+                format!(
+                    "the registry is not well (503): {}",
+                    crate::realm::said(answer)
+                ),
+                "see that its storage is writable and its database is there: run doctor with \
+                 --registry-config on its host",
+            )
+        }
         502..=504 => Verdict::failure(
             format!("{who} is there, the registry behind it is not ({status})"),
             "start the registry, and set the proxy's upstream (`proxy_pass`, `ProxyPass`) to the \

@@ -104,6 +104,18 @@ fn what_stands_before_the_registry_is_named() {
         assert!(verdict.is_failure() && found.is_none());
         assert!(verdict.message.contains(words), "{verdict:?}");
     }
+    let json = [("content-type", "application/json")];
+    let unwell = r#"{"errors":[{"code":"UNAVAILABLE","message":"the storage fails"}]}"#;
+    let verdict = entrance(&answer(503, &json, unwell)).0;
+    assert!(
+        verdict
+            .message
+            .contains("not well (503): the storage fails"),
+        "{verdict:?}"
+    );
+    let gone = r#"{"errors":[{"code":"UNAVAILABLE","message":"it cannot be reached"}]}"#;
+    let verdict = entrance(&answer(503, &json, gone)).0;
+    assert!(verdict.message.contains("behind it is not"), "{verdict:?}");
     let moved = answer(301, &[("location", "https://registry.test/v2/")], "");
     assert!(entrance(&moved).0.message.contains("redirected (301)"));
     for body in [

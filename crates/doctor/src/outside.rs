@@ -46,8 +46,9 @@ pub struct Outside {
 const AFTER_CHALLENGE: [&str; 2] = ["registry.version", "registry.clock"];
 
 /// What follows the realm.
-const AFTER_REALM: [&str; 6] = [
+const AFTER_REALM: [&str; 7] = [
     "token.issued",
+    "token.subject",
     "token.service",
     "token.form",
     "token.dates",
@@ -304,6 +305,9 @@ impl Visit<'_> {
         realm: &Reach,
         report: &mut Report,
     ) {
+        let user = self.outside.credentials.as_ref();
+        let user = user.map(|who| who.user.as_str());
+        report.add("token.subject", token::subject_verdict(token, user));
         report.add("token.service", token::service_verdict(token, service));
         let servers = [&self.registry.chain, &realm.chain];
         let served = servers.into_iter().filter_map(|chain| chain.first());

@@ -136,6 +136,21 @@ pub fn issued(answer: &Answer, user: Option<&str>) -> (Verdict, Option<String>) 
     (verdict, None)
 }
 
+/// Whether the token is somebody's, after a password was sent for it.
+pub fn subject_verdict(token: &Token, user: Option<&str>) -> Verdict {
+    match (&token.claims.subject, user) {
+        (Some(subject), _) => Verdict::ok(format!("the token is for \"{}\"", shown(subject))),
+        (None, None) => Verdict::ok("the token is for nobody in particular"),
+        (None, Some(user)) => Verdict::failure(
+            format!(
+                "the realm gave {} a token for nobody: the password did not arrive",
+                shown(user)
+            ),
+            "let the proxy pass `Authorization` on to the token server, too",
+        ),
+    }
+}
+
 /// Whether the token is meant for the service that the registry calls itself.
 pub fn service_verdict(token: &Token, service: &str) -> Verdict {
     let audience: Vec<&str> = token.claims.audience.iter().collect();

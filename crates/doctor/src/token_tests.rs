@@ -113,6 +113,20 @@ fn the_service_must_be_the_same_on_both_sides() {
 }
 
 #[test]
+fn who_logs_in_must_get_a_token_of_their_own() {
+    let of = |claims: &Value| unsigned(&json!({"alg": "ES256"}), claims);
+    let anybody = of(&json!({"exp": 1}));
+    assert_eq!(subject_verdict(&anybody, None).status, Status::Ok);
+    let verdict = subject_verdict(&anybody, Some("alice"));
+    assert!(
+        verdict.message.contains("the password did not arrive"),
+        "{verdict:?}"
+    );
+    let alice = of(&json!({"exp": 1, "sub": "alice"}));
+    assert_eq!(subject_verdict(&alice, Some("alice")).status, Status::Ok);
+}
+
+#[test]
 fn what_some_registries_cannot_check_is_worth_a_warning() {
     let form = |header: &Value| form_verdict(&unsigned(header, &json!({"exp": 1, "aud": "r"})));
     let libtrust = "ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:ABCD:ABCD";
