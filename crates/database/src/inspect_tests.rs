@@ -97,7 +97,7 @@ async fn what_keeps_one_out_of_postgres_is_told_apart() {
         "{found:?}"
     );
     let found = look(
-        &with(&|url| url.set_password(Some("wrong")).unwrap()),
+        &with(&|url| url.set_username("nobody_here").unwrap()),
         &none,
     )
     .await;

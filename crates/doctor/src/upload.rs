@@ -20,6 +20,9 @@ use crate::upload_verdicts::{self as verdicts, Sent, Streaming};
 /// As much as a small layer, and more than proxies allow by default.
 pub const SIZE: u64 = 32 * 1024 * 1024;
 
+/// Both ways of sending it together.
+pub const SENT: u64 = 2 * SIZE;
+
 /// Even a slow line has sent that much by then.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -142,15 +145,22 @@ impl Pusher<'_> {
         }
     }
 
-    /// As docker sends a layer: in pieces, without saying how many. Where the connection is cut
-    /// instead of an answer, once more with the length said first, which is more often answered.
+    /// As docker sends a layer: in pieces, without saying how many. And as `BuildKit` does, with the
+    /// length said first: some limits are for one of the two. Where the connection is cut instead of
+    /// an answer, the second is more often answered.
     async fn send_all(&self, session: &mut Session) -> Sent {
         let begun = Instant::now();
         let (mut answer, mut bytes) = self.send_pieces(session, false).await;
-        if answer.is_err() {
+        let passed = answer.as_ref().is_ok_and(|answer| answer.status < 300);
+        if let Ok(answer) = &answer {
+            self.advance(session, answer);
+        }
+        if passed || answer.is_err() {
             let again = self.send_pieces(session, true).await;
-            if again.0.as_ref().is_ok_and(|answer| answer.status >= 400) {
-                (answer, bytes) = again;
+            let refused = again.0.as_ref().is_ok_and(|answer| answer.status >= 400);
+            if passed || refused {
+                answer = again.0;
+                bytes = if passed { bytes + again.1 } else { again.1 };
             }
         }
         if let Ok(answer) = &answer {
@@ -199,7 +209,7 @@ impl Pusher<'_> {
         let more = self
             .ask(Method::PATCH, &session.0)
             .header("content-type", "application/octet-stream")
-            .header("content-range", format!("{SIZE}-{}", SIZE + 15))
+            .header("content-range", format!("{SENT}-{}", SENT + 15))
             .body(vec![0_u8; 16]);
         let more = self.http.send(more).await;
         if let Ok(answer) = &more {
@@ -262,7 +272,15 @@ impl Pusher<'_> {
 
     /// Ends an upload; who may not delete ends it with a digest that it has not.
     async fn cancel(&self, session: &Session) -> Verdict {
-        let deleted = self.http.send(self.ask(Method::DELETE, &session.0)).await;
+        let mut deleted = self.http.send(self.ask(Method::DELETE, &session.0)).await;
+        // Where a body was refused on its way, the registry may still be waiting for the rest of it.
+        for _ in 0..LOOKS {
+            if !deleted.as_ref().is_ok_and(|answer| answer.status == 409) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            deleted = self.http.send(self.ask(Method::DELETE, &session.0)).await;
+        }
         let gone = |answer: &Answer| matches!(answer.status, 204 | 404);
         if !deleted.as_ref().is_ok_and(gone) {
             let mut wrong = session.0.clone();

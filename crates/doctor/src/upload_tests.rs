@@ -86,8 +86,8 @@ fn limits_of_proxies_are_recognized() {
 #[test]
 fn an_upload_must_say_how_far_it_is() {
     let at = |range: &str| progress(&Ok(answer(204, &[("range", range)], "")));
-    assert_eq!(at("0-33554431").status, Status::Ok);
-    assert_eq!(at("bytes=0-33554431").status, Status::Ok);
+    assert_eq!(at("0-67108863").status, Status::Ok);
+    assert_eq!(at("bytes=0-67108863").status, Status::Ok);
     assert!(at("0-99").message.contains("has 100"));
     assert!(
         progress(&Ok(answer(204, &[], "")))

@@ -6,12 +6,12 @@ use crate::challenge::Asked;
 use crate::http::{Answer, Trouble};
 use crate::realm::said;
 use crate::report::Verdict;
-use crate::upload::SIZE;
+use crate::upload::{SENT, SIZE};
 
 const MIB: u64 = 1024 * 1024;
 
 const LIMIT: &str = "lift the proxy's limit for bodies below /v2/ (nginx: `client_max_body_size 0`, \
-     Apache: `LimitRequestBody 0`)";
+     Apache: `LimitRequestBody 0`, and `SecRequestBodyLimit` of mod_security)";
 
 /// What came of sending a layer.
 #[derive(Clone, Debug)]
@@ -178,9 +178,9 @@ pub fn progress(status: &Result<Answer, Trouble>) -> Verdict {
              client on one; else look into the registry's log",
         ),
         Ok(answer) => match offset(answer) {
-            Some(end) if end + 1 == SIZE => Verdict::ok("the registry knows how much it has"),
+            Some(end) if end + 1 == SENT => Verdict::ok("the registry knows how much it has"),
             Some(end) => Verdict::failure(
-                format!("{SIZE} bytes were sent, and the registry has {}", end + 1),
+                format!("{SENT} bytes were sent, and the registry has {}", end + 1),
                 "see whether something between changes bodies, or replicas do not share their state",
             ),
             None => Verdict::failure(

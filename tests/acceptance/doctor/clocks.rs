@@ -55,7 +55,7 @@ async fn an_issuer_whose_clock_is_ahead_makes_tokens_for_later() {
     for name in ["nbf", "iat", "exp"] {
         later[name] = json!(later[name].as_i64().unwrap() + 1_800);
     }
-    let realm = TokenServer::handing_out(issuer.gitlab_token(&later)).await;
+    let realm = TokenServer::handing_out(&issuer.gitlab_token(&later));
     let folder = tempfile::tempdir().unwrap();
     let registry = registry_believing(folder.path(), &issuer, realm.url()).await;
 

@@ -25,6 +25,14 @@ async fn folders_that_nobody_looks_at_are_named() {
         let folder = machine.path().join(program);
         std::fs::rename(folder.join(&address), folder.join(&host)).unwrap();
     }
+    // The file speaks of the host without its port, too.
+    diagnose().expect("docker.certs", "ok", "").expect(
+        "containerd.hosts",
+        "failure",
+        "is not where the registry is",
+    );
+    let machine = trusting_machine(&behind.pki, &host);
+    let diagnose = || Diagnosis::of(behind.doctor_on(machine.path()));
     diagnose()
         .expect("docker.certs", "ok", "Docker trusts the registry")
         .expect("containerd.hosts", "ok", "containerd trusts the registry");

@@ -1,25 +1,26 @@
 //! Registries and issuers that are not ours.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use acceptance::peers::DockerRegistry;
 use acceptance::tokens::{ForeignIssuer, claims};
 use acceptance::{Image, Invocation, Launch, Portcullis, Process, Ready};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::Url;
 
 use super::{Diagnosis, doctor, doctor_of};
 
-/// A token endpoint that gives everybody the same token, as GitLab answers.
+/// A token endpoint that gives everybody the same token, as GitLab answers. It has a thread of its
+/// own: tests wait for the doctor without giving way.
 pub struct TokenServer {
     url: Url,
-    serving: tokio::task::JoinHandle<()>,
 }
 
 impl TokenServer {
-    pub async fn handing_out(token: String) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub fn handing_out(token: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/jwt/auth", listener.local_addr().unwrap());
         let body = json!({ "token": token }).to_string();
         let answer = format!(
@@ -27,27 +28,21 @@ impl TokenServer {
              Connection: close\r\n\r\n{body}",
             body.len()
         );
-        let serving = tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let _ = stream.read(&mut [0; 8192]).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
+        // It ends with the test, which has its process to itself.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 8192]);
+                let _ = stream.write_all(answer.as_bytes());
             }
         });
         Self {
             url: url.parse().unwrap(),
-            serving,
         }
     }
 
     pub fn url(&self) -> &Url {
         &self.url
-    }
-}
-
-impl Drop for TokenServer {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 
@@ -142,7 +137,7 @@ async fn our_registry_behind_gitlab_is_well() {
         {"type": "repository", "name": "group/app", "actions": ["pull", "push", "delete"]}
     ]);
     let token = issuer.gitlab_token(&claims("gitlab-issuer", "registry", &access));
-    let realm = TokenServer::handing_out(token).await;
+    let realm = TokenServer::handing_out(&token);
     let folder = tempfile::tempdir().unwrap();
     let registry = registry_believing(folder.path(), &issuer, realm.url()).await;
 
@@ -162,7 +157,7 @@ async fn our_registry_behind_gitlab_is_well() {
 async fn a_bundle_without_the_issuers_key_is_named() {
     let (issuer, other) = (ForeignIssuer::new(), ForeignIssuer::new());
     let token = issuer.gitlab_token(&claims("gitlab-issuer", "registry", &json!([])));
-    let realm = TokenServer::handing_out(token).await;
+    let realm = TokenServer::handing_out(&token);
     let folder = tempfile::tempdir().unwrap();
     let registry = registry_believing(folder.path(), &other, realm.url()).await;
 
@@ -183,7 +178,7 @@ async fn a_bundle_without_the_issuers_key_is_named() {
 async fn an_issuer_for_another_service_is_named() {
     let issuer = ForeignIssuer::new();
     let token = issuer.gitlab_token(&claims("gitlab-issuer", "Registry", &json!([])));
-    let realm = TokenServer::handing_out(token).await;
+    let realm = TokenServer::handing_out(&token);
     let folder = tempfile::tempdir().unwrap();
     let registry = registry_believing(folder.path(), &issuer, realm.url()).await;
     Diagnosis::of(doctor().args(["--registry", registry.origin().as_str()]))

@@ -1,6 +1,5 @@
 //! Faults of the proxy in front, each made in nginx and in Apache.
 
-use acceptance::Image;
 use acceptance::proxy::{Front, Kind, Variant, own_address};
 
 use super::{Behind, Diagnosis, doctor, edit};
@@ -147,14 +146,19 @@ async fn a_limit_for_bodies_is_named() {
                 "client_max_body_size      0;",
                 "client_max_body_size 1m;",
             ),
-            (PROXY, "LimitRequestBody 0", "LimitRequestBody 1048576"),
+            // `LimitRequestBody` is not for what is only passed on; rules such as this are.
+            (
+                HOSTS,
+                APACHE_REGISTRY,
+                "RewriteEngine on\nRewriteCond expr \"%{HTTP:Content-Length} -gt 1048576\"\n\
+                 RewriteRule ^ - [R=413,L]\nInclude portcullis/registry.conf\n",
+            ),
         )
         .await;
         behind
             .diagnose()
             .expect_first("upload.size", "failure", "client_max_body_size 0")
-            .expect("upload.size", "failure", "LimitRequestBody 0")
-            .expect("upload.size", "failure", "(413)")
+            .expect("upload.size", "failure", "refuses bodies of 32 MiB (413)")
             .expect("upload.streaming", "skipped", "because upload.size failed")
             .expect("upload.cancelled", "ok", "nothing is left");
     }
@@ -301,8 +305,7 @@ async fn ranges_that_are_taken_away_are_noticed() {
             ),
         )
         .await;
-        let repository = behind.portcullis.admin().repository("admin/app");
-        repository.push(&Image::random(), "1").await;
+        behind.push("admin/app").await;
         Diagnosis::of(behind.doctor().args(["--repository", "admin/app"]))
             .expect_first("download.range", "warning", "gets all of it")
             .expect("upload.resume", "ok", "gone on with");
