@@ -17,7 +17,7 @@ use service::server::{
     AccessLog, Address, DebugSettings, Listener, Server, ServerOptions, Tls, TlsSettings,
 };
 use service::shutdown::{Reload, Shutdown, listen_to_signals};
-use service::telemetry::{self, Format, Level, LogLevel};
+use service::telemetry::{self, Format, Level, LogLevel, Traces};
 
 use crate::failure::Failure;
 use crate::reload::{self, Followed};
@@ -62,6 +62,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
         trusted_proxies: http.proxies(),
         metrics: Some(HttpMetrics::register(&host.metrics, "auth")),
         reload: host.reload.clone(),
+        traces: host.traces.clone(),
         ..ServerOptions::default()
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
@@ -79,6 +80,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     announce("The auth-server", &server)?;
     server.run(&host.shutdown).await?;
     application.close().await;
+    host.flush().await;
     Ok(())
 }
 
@@ -124,6 +126,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         trusted_proxies: http.trustedproxies.clone(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
         reload: host.reload.clone(),
+        traces: host.traces.clone(),
         ..ServerOptions::default()
     };
     let server = Server::bind(options, [main].into_iter().chain(debug).collect())?;
@@ -147,6 +150,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     announce("The registry", &server)?;
     server.run(&host.shutdown).await?;
     application.close().await;
+    host.flush().await;
     Ok(())
 }
 
@@ -224,6 +228,7 @@ pub struct Host {
     pub shutdown: Shutdown,
     pub reload: Reload,
     pub log_level: LogLevel,
+    pub traces: Option<Traces>,
     pub metrics: Metrics,
 }
 
@@ -247,8 +252,17 @@ impl Host {
             shutdown,
             reload,
             log_level,
+            traces: Traces::from_environment().map_err(Failure::usage)?,
             metrics: Metrics::new(),
         })
+    }
+
+    /// The last thing to do: sends what is known of the last requests.
+    pub async fn flush(&self) {
+        if let Some(traces) = self.traces.clone() {
+            // It blocks, and whatever becomes of it is in the log.
+            let _ = tokio::task::spawn_blocking(move || traces.flush()).await;
+        }
     }
 
     pub fn watch(&self, checks: Vec<Check>) -> Health {
@@ -270,6 +284,6 @@ impl Host {
                 metrics(config);
             }
         });
-        Some(listener.access_log(AccessLog::new(false)))
+        Some(listener.unobserved())
     }
 }

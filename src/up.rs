@@ -67,6 +67,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
         trusted_proxies: http.trustedproxies.clone(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
         reload: host.reload.clone(),
+        traces: host.traces.clone(),
         ..ServerOptions::default()
     };
     let server = Server::bind(server_options, listeners.chain(debug).collect())?;
@@ -74,6 +75,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     server.run(&host.shutdown).await?;
     auth.close().await;
     registry.close().await;
+    host.flush().await;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::Value;
-use service::server::{AccessLog, Address, Listener, Server, ServerOptions};
+use service::server::{Address, Listener, Server, ServerOptions};
 use service::shutdown::Shutdown;
 
 use super::client::{ApiPath, Client};
@@ -156,7 +156,7 @@ async fn local<T>(
 fn serve(application: &Application, socket: &Path) -> Result<Server, Failure> {
     let routes = application.configure();
     let address = Address::Unix(socket.to_owned());
-    let listener = Listener::new("command", address, routes).access_log(AccessLog::new(false));
+    let listener = Listener::new("command", address, routes).unobserved();
     let options = ServerOptions {
         workers: Some(1),
         ..ServerOptions::default()

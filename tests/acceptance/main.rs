@@ -9,6 +9,7 @@
     reason = "these are tests"
 )]
 
+mod access_log;
 mod api_fuzz;
 mod authorization;
 mod bad_input;
@@ -39,6 +40,7 @@ mod reload;
 mod replicas;
 mod tags;
 mod token_realm;
+mod traces;
 mod uploads;
 mod visibility;
 

@@ -30,6 +30,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod collector;
 pub mod content;
 pub mod disk;
 pub mod gitlab;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, web};
 use secrecy::SecretString;
+use service::request::RequestContext;
 
 use super::error::ApiError;
 use crate::access::{Subject, TokenScope};
@@ -93,6 +94,16 @@ pub fn anonymous(request: &HttpRequest, state: &State) -> Context {
 
 /// Reads and checks the credentials of a request.
 pub async fn authenticate(
+    request: &HttpRequest,
+    state: &web::Data<State>,
+) -> Result<Caller, ApiError> {
+    let caller = by_credentials(request, state).await?;
+    let name = caller.user().map(|user| user.username.as_str());
+    RequestContext::of(request).set_subject(name);
+    Ok(caller)
+}
+
+async fn by_credentials(
     request: &HttpRequest,
     state: &web::Data<State>,
 ) -> Result<Caller, ApiError> {

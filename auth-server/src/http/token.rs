@@ -13,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use registry_token::{Access, Scope, parse_scopes};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use service::request::RequestContext;
 
 use super::body::{self, FORM};
 use super::error::ApiError;
@@ -52,6 +53,7 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
     let wanted = token_request(&parameters, credentials, offline)?;
     let origin = super::origin(&request);
     let issued = state.issuer.issue(origin, wanted).await?;
+    RequestContext::of(&request).set_subject(issued.subject.as_deref());
     Ok(answer(&issued, None))
 }
 
@@ -85,6 +87,7 @@ pub async fn post(
     let wanted = token_request(&form, credentials, offline)?;
     let origin = super::origin(&request);
     let issued = state.issuer.issue(origin, wanted).await?;
+    RequestContext::of(&request).set_subject(issued.subject.as_deref());
     Ok(answer(&issued, Some(written_scope(&issued.access))))
 }
 

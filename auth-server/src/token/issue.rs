@@ -52,6 +52,8 @@ pub struct TokenRequest {
 pub struct IssuedToken {
     /// The signed token.
     pub token: SecretString,
+    /// Whom it names; nobody, if the client showed nothing.
+    pub subject: Option<String>,
     /// What it allows: never more than was asked for.
     pub access: Access,
     pub issued_at: DateTime<Utc>,
@@ -155,6 +157,7 @@ impl Issuer {
         };
         Ok(IssuedToken {
             token: key.sign(&claims)?.into(),
+            subject: claims.subject,
             access: claims.access,
             issued_at,
             expires_in: self.settings.lifetime,

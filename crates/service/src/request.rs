@@ -1,6 +1,6 @@
 //! What the server knows about the request it is working on, before any handler runs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -29,7 +29,22 @@ struct Inner {
     proxies: TrustedProxiesHandle,
     handler: Cell<Option<&'static str>>,
     handed_over: Cell<u64>,
+    received: Cell<u64>,
+    /// Whether somebody wants to know; if not, nothing is kept.
+    wanted: Cell<bool>,
+    facts: RefCell<Facts>,
 }
+
+/// What a handler knows of a request, for the access log and for traces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub subject: Option<String>,
+    pub repository: Option<String>,
+    pub action: Option<&'static str>,
+}
+
+/// The longest name that is logged, in characters: whoever issues tokens may put anything there.
+const MAX_NAME: usize = 256;
 
 /// Shared by all requests of a server.
 pub(crate) type TrustedProxiesHandle = std::sync::Arc<TrustedProxies>;
@@ -72,6 +87,9 @@ impl RequestContext {
             proxies: TrustedProxiesHandle::clone(proxies),
             handler: Cell::new(None),
             handed_over: Cell::new(0),
+            received: Cell::new(0),
+            wanted: Cell::new(false),
+            facts: RefCell::default(),
         }))
     }
 
@@ -112,6 +130,41 @@ impl RequestContext {
         self.0.handed_over.get()
     }
 
+    /// Counts bytes of the request's body, which need not say how long it is.
+    pub fn receive(&self, bytes: usize) {
+        let received = self.0.received.get();
+        self.0.received.set(received + bytes as u64);
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.0.received.get()
+    }
+
+    /// Tells who sends the request, once that is known. Costs nothing if nobody wants to know.
+    pub fn set_subject(&self, subject: Option<&str>) {
+        if self.0.wanted.get() {
+            self.0.facts.borrow_mut().subject = subject.map(bounded);
+        }
+    }
+
+    /// Tells what the request is to do, and where. Costs nothing if nobody wants to know.
+    pub fn set_action(&self, action: &'static str, repository: Option<&str>) {
+        if self.0.wanted.get() {
+            let mut facts = self.0.facts.borrow_mut();
+            facts.action = Some(action);
+            facts.repository = repository.map(bounded);
+        }
+    }
+
+    /// Keeps what handlers tell from here on.
+    pub(crate) fn want_facts(&self) {
+        self.0.wanted.set(true);
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.0.facts.take()
+    }
+
     /// Names the handler, for metrics.
     pub fn set_handler(&self, name: &'static str) {
         self.0.handler.set(Some(name));
@@ -120,6 +173,10 @@ impl RequestContext {
     pub(crate) fn handler(&self) -> Option<&'static str> {
         self.0.handler.get()
     }
+}
+
+fn bounded(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
 }
 
 impl FromRequest for RequestContext {

@@ -43,6 +43,9 @@ pub trait Permission: sealed::Sealed {
     /// What it is granted on.
     type Resource: Clone + std::fmt::Debug;
 
+    /// Its name in the access log.
+    const ACTION: &'static str;
+
     #[doc(hidden)]
     fn granted(claims: &Claims, resource: &Self::Resource) -> bool;
 
@@ -82,6 +85,7 @@ mod sealed {
 
 impl Permission for Pull {
     type Resource = RepositoryName;
+    const ACTION: &'static str = "pull";
 
     fn granted(claims: &Claims, repository: &RepositoryName) -> bool {
         claims.access.allows(repository, Action::Pull)
@@ -98,6 +102,7 @@ impl Permission for Pull {
 
 impl Permission for Push {
     type Resource = RepositoryName;
+    const ACTION: &'static str = "push";
 
     fn granted(claims: &Claims, repository: &RepositoryName) -> bool {
         claims.access.allows(repository, Action::Pull)
@@ -115,6 +120,7 @@ impl Permission for Push {
 
 impl Permission for Delete {
     type Resource = RepositoryName;
+    const ACTION: &'static str = "delete";
 
     fn granted(claims: &Claims, repository: &RepositoryName) -> bool {
         claims.access.allows(repository, Action::Delete)
@@ -131,6 +137,7 @@ impl Permission for Delete {
 
 impl Permission for Catalog {
     type Resource = ();
+    const ACTION: &'static str = "catalog";
 
     fn granted(claims: &Claims, (): &()) -> bool {
         claims.access.allows_catalog()
@@ -285,5 +292,10 @@ impl<P: Permission<Resource = RepositoryName>> UploadProof<P> {
 
     pub fn repository(&self) -> &RepositoryName {
         &self.authorized.resource
+    }
+
+    /// Who brings it.
+    pub fn caller(&self) -> &Caller {
+        &self.authorized.caller
     }
 }

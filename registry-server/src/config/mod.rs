@@ -371,9 +371,10 @@ pub struct Database {
     pub url: Option<DatabaseUrl>,
     /// The greatest number of connections.
     pub connections: u16,
-    /// GitLab's own registry has its metadata in a section of this name, too.
+    /// GitLab's own registry has its metadata in a section of this name, too: only `false` is
+    /// taken.
     #[serde(deserialize_with = "refused::gitlab_database")]
-    enabled: (),
+    pub enabled: (),
 }
 
 impl Default for Database {

@@ -9,6 +9,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, Payload};
 use futures_util::Stream;
+use service::request::RequestContext;
 use tokio::time::{Instant, Sleep};
 
 use crate::registry::Interrupted;
@@ -18,14 +19,16 @@ pub struct Incoming {
     payload: Payload,
     patience: Duration,
     deadline: Pin<Box<Sleep>>,
+    context: RequestContext,
 }
 
 impl Incoming {
-    pub fn new(payload: Payload, patience: Duration) -> Self {
+    pub fn new(payload: Payload, patience: Duration, context: RequestContext) -> Self {
         Self {
             payload,
             patience,
             deadline: Box::pin(tokio::time::sleep(patience)),
+            context,
         }
     }
 }
@@ -36,6 +39,7 @@ impl Stream for Incoming {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match Pin::new(&mut self.payload).poll_next(context) {
             Poll::Ready(Some(Ok(bytes))) => {
+                self.context.receive(bytes.len());
                 let deadline = Instant::now() + self.patience;
                 self.deadline.as_mut().reset(deadline);
                 Poll::Ready(Some(Ok(bytes)))
@@ -93,7 +97,7 @@ mod tests {
         let items: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(items);
         let mut payload = actix_web::dev::Payload::Stream { payload: items };
         let payload = Payload::from_request(&request, &mut payload).await.unwrap();
-        Incoming::new(payload, patience)
+        Incoming::new(payload, patience, RequestContext::of(&request))
     }
 
     #[actix_web::test]

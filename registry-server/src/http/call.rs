@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web::Payload;
 use registry_token::RepositoryName;
+use service::request::RequestContext;
 
+use super::body::Incoming;
 use super::error::Error;
 use super::header_value;
 use super::identity::Identity;
@@ -24,6 +27,7 @@ pub struct Call<'c> {
     pub state: &'c State,
     route: Route<'c>,
     identity: Identity<'c>,
+    context: &'c RequestContext,
 }
 
 impl<'c> Call<'c> {
@@ -32,12 +36,14 @@ impl<'c> Call<'c> {
         state: &'c State,
         route: Route<'c>,
         identity: Identity<'c>,
+        context: &'c RequestContext,
     ) -> Self {
         Self {
             request,
             state,
             route,
             identity,
+            context,
         }
     }
 
@@ -56,11 +62,12 @@ impl<'c> Call<'c> {
     /// Whoever has a valid token, or a password.
     pub fn authenticated(&self) -> Result<Authenticated, Error> {
         let now = self.state.clock.now();
-        let authenticated = self
-            .state
-            .gatekeeper
-            .authenticate(self.identity.presented(), now);
-        authenticated.map_err(refused)
+        let gatekeeper = &self.state.gatekeeper;
+        let authenticated = gatekeeper
+            .authenticate(self.identity.presented(), now)
+            .map_err(refused)?;
+        self.context.set_subject(authenticated.caller().subject());
+        Ok(authenticated)
     }
 
     /// The proof for `P` on the repository in the path.
@@ -68,21 +75,28 @@ impl<'c> Call<'c> {
     where
         P: Permission<Resource = RepositoryName>,
     {
+        let repository = self.repository()?;
+        self.context
+            .set_action(P::ACTION, Some(repository.as_str()));
         let now = self.state.clock.now();
         let gatekeeper = &self.state.gatekeeper;
-        gatekeeper
-            .authorize(self.identity.presented(), self.repository()?, now)
-            .map_err(refused)
+        let authorized = gatekeeper
+            .authorize(self.identity.presented(), repository, now)
+            .map_err(refused)?;
+        self.context.set_subject(authorized.caller().subject());
+        Ok(authorized)
     }
 
     /// The proof for listing repositories.
     pub fn catalog(&self) -> Result<Authorized<Catalog>, Error> {
+        self.context.set_action(Catalog::ACTION, None);
         let now = self.state.clock.now();
-        let authorized = self
-            .state
-            .gatekeeper
-            .authorize(self.identity.presented(), (), now);
-        authorized.map_err(refused)
+        let gatekeeper = &self.state.gatekeeper;
+        let authorized: Authorized<Catalog> = gatekeeper
+            .authorize(self.identity.presented(), (), now)
+            .map_err(refused)?;
+        self.context.set_subject(authorized.caller().subject());
+        Ok(authorized)
     }
 
     /// The proofs for starting an upload: pushing here and, with `?from=`, pulling there.
@@ -94,6 +108,8 @@ impl<'c> Call<'c> {
             _ => return Ok((self.authorized()?, None)),
         };
         let repository = self.repository()?;
+        self.context
+            .set_action(Push::ACTION, Some(repository.as_str()));
         let source = RepositoryName::parse(&source).map_err(Error::Source)?;
         let now = self.state.clock.now();
         let (push, pull) = self
@@ -101,6 +117,7 @@ impl<'c> Call<'c> {
             .gatekeeper
             .authorize_mount(self.identity.presented(), repository, source, now)
             .map_err(refused)?;
+        self.context.set_subject(push.caller().subject());
         Ok((push, Some(pull)))
     }
 
@@ -109,11 +126,23 @@ impl<'c> Call<'c> {
     where
         P: Permission<Resource = RepositoryName>,
     {
+        let repository = self.repository()?;
+        self.context
+            .set_action(P::ACTION, Some(repository.as_str()));
         let now = self.state.clock.now();
-        self.state
+        let proof = self
+            .state
             .gatekeeper
-            .continue_upload(self.identity.presented(), self.repository()?, now)
-            .map_err(refused)
+            .continue_upload(self.identity.presented(), repository, now)
+            .map_err(refused)?;
+        self.context.set_subject(proof.caller().subject());
+        Ok(proof)
+    }
+
+    /// The body of the request.
+    pub fn body(&self, payload: Payload) -> Incoming {
+        let patience = self.state.site.settings.idle_timeout;
+        Incoming::new(payload, patience, self.context.clone())
     }
 
     fn repository(&self) -> Result<RepositoryName, Error> {

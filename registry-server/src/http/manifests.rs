@@ -5,7 +5,7 @@ use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use futures_util::StreamExt as _;
 
-use super::body::{Absent, Incoming};
+use super::body::Absent;
 use super::call::Call;
 use super::error::Error;
 use super::{content_digest, etag, header_value, names};
@@ -107,7 +107,7 @@ async fn read(call: &Call<'_>, payload: Payload) -> Result<Bytes, Error> {
     if announced.is_some_and(|length| length > MAX_MANIFEST_BYTES) {
         return Err(too_large().into());
     }
-    let mut incoming = Incoming::new(payload, call.state.site.settings.idle_timeout);
+    let mut incoming = call.body(payload);
     let mut body = BytesMut::with_capacity(announced.unwrap_or_default());
     while let Some(bytes) = incoming.next().await {
         let bytes = bytes.map_err(registry::Error::Interrupted)?;

@@ -92,9 +92,10 @@ async fn serve(request: HttpRequest, payload: Payload, served: web::Data<Served>
     let mut response = match route {
         None => error::respond(&request, state, &Error::UnknownRoute),
         Some(route) => {
-            RequestContext::of(&request).set_handler(route.endpoint.label());
+            let context = RequestContext::of(&request);
+            context.set_handler(route.endpoint.label());
             let answered = if served.health.is_serving() {
-                answer(&request, state, route, payload).await
+                answer(&request, state, route, &context, payload).await
             } else {
                 Err(Error::Unhealthy)
             };
@@ -116,6 +117,7 @@ async fn answer(
     request: &HttpRequest,
     state: &State,
     route: Route<'_>,
+    context: &RequestContext,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
     let identity = match state.gatekeeper.passwords() {
@@ -123,7 +125,7 @@ async fn answer(
         // Boxed for the same reason as below.
         Some(passwords) => Identity::user(request, passwords).boxed_local().await?,
     };
-    let call = Call::new(request, state, route, identity);
+    let call = Call::new(request, state, route, identity, context);
     dispatch(&call, payload).await
 }
 

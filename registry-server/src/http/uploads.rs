@@ -14,7 +14,6 @@ use registry_token::RepositoryName;
 use service::request_id::{self, RequestId};
 use uuid::Uuid;
 
-use super::body::Incoming;
 use super::call::Call;
 use super::error::Error;
 use super::{content_digest, header_value, range};
@@ -38,7 +37,7 @@ pub async fn start(
         return Ok(created(call, push.repository(), &digest));
     }
     if let Some(digest) = call.digest_parameter("digest")? {
-        let body = Incoming::new(payload, call.state.site.settings.idle_timeout);
+        let body = call.body(payload);
         let repository = push.repository().clone();
         let wanted = digest.clone();
         detached(async move { registry.push_blob(&push, &wanted, body).await }).await?;
@@ -78,7 +77,7 @@ pub async fn append(
     let id = call.upload_id()?;
     let repository = proof.repository().clone();
     let chunk = chunk(call)?;
-    let body = Incoming::new(payload, call.state.site.settings.idle_timeout);
+    let body = call.body(payload);
     let registry = Arc::clone(call.registry());
     let offset =
         detached(async move { registry.append_to_upload(proof, id, chunk, body).await }).await?;
@@ -98,7 +97,7 @@ pub async fn complete(
         .digest_parameter("digest")?
         .ok_or(Error::DigestMissing)?;
     let chunk = chunk(call)?;
-    let body = Incoming::new(payload, call.state.site.settings.idle_timeout);
+    let body = call.body(payload);
     let registry = Arc::clone(call.registry());
     let wanted = digest.clone();
     detached(async move {

@@ -52,10 +52,6 @@ const OPEN_BLOB_LIFETIME: Duration = Duration::from_secs(5);
 
 /// What the configuration decides.
 #[derive(Clone, Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each a setting of its own"
-)]
 pub struct Rules {
     /// Tags, manifests and blobs may be deleted.
     pub deletion: bool,

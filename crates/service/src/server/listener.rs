@@ -54,6 +54,7 @@ pub struct Listener {
     pub(super) tls: Option<Tls>,
     pub(super) h2c: bool,
     pub(super) access_log: AccessLog,
+    pub(super) traced: bool,
     pub(super) routes: Box<dyn Routes>,
 }
 
@@ -79,6 +80,7 @@ impl Listener {
             tls: None,
             h2c: false,
             access_log: AccessLog::new(true),
+            traced: true,
             routes: Box::new(routes),
         }
     }
@@ -95,6 +97,13 @@ impl Listener {
     pub fn h2c(mut self, on: bool) -> Self {
         self.h2c = on;
         self
+    }
+
+    /// Leaves its requests out of logs and traces: operators look at themselves here.
+    #[must_use]
+    pub fn unobserved(mut self) -> Self {
+        self.traced = false;
+        self.access_log(AccessLog::new(false))
     }
 
     /// Whether each request is logged.

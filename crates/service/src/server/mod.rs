@@ -30,6 +30,7 @@ use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
 use crate::metrics::HttpMetrics;
 use crate::shutdown::{Reload, Shutdown};
+use crate::telemetry::Traces;
 
 /// After the last answer is complete, its bytes may still be in a buffer on their way out.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
@@ -55,6 +56,8 @@ pub struct ServerOptions {
     pub drain_time: Duration,
     pub trusted_proxies: TrustedProxies,
     pub metrics: Option<HttpMetrics>,
+    /// Where spans of requests go, if anywhere.
+    pub traces: Option<Traces>,
     /// When certificates are to be read again at once.
     pub reload: Reload,
 }
@@ -72,6 +75,7 @@ impl Default for ServerOptions {
             drain_time: Duration::from_mins(1),
             trusted_proxies: TrustedProxies::default(),
             metrics: None,
+            traces: None,
             reload: Reload::default(),
         }
     }
@@ -230,6 +234,7 @@ fn start(
         proxies: Arc::new(options.trusted_proxies.clone()),
         metrics: options.metrics.clone(),
         access_log: listener.access_log,
+        traces: options.traces.clone().filter(|_| listener.traced),
         in_flight: Arc::clone(in_flight),
     };
     let routes = listener.routes;

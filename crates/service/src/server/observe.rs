@@ -6,6 +6,7 @@
 //! defect, which the panic hook has logged, and its client gets a 500 instead of a closed
 //! connection.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
@@ -31,8 +32,9 @@ use super::listener::AccessLog;
 use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
 use crate::metrics::{HttpMetrics, Series, SeriesKey};
-use crate::request::{HandlerName, RequestContext};
+use crate::request::{Facts, HandlerName, RequestContext};
 use crate::request_id::{self, RequestId, Scope};
+use crate::telemetry::{Told, Traced, Traces};
 
 /// What a request is counted as that never got an answer: its connection broke first, by the
 /// client's doing or by a shutdown that could not wait. Nginx coined the number.
@@ -44,6 +46,7 @@ pub(super) struct Observe {
     pub proxies: Arc<TrustedProxies>,
     pub metrics: Option<HttpMetrics>,
     pub access_log: AccessLog,
+    pub traces: Option<Traces>,
     pub in_flight: Arc<AtomicUsize>,
 }
 
@@ -295,7 +298,7 @@ struct Record {
     request_bytes: u64,
     response_bytes: u64,
     status: StatusCode,
-    /// Only where an access log is wanted.
+    /// Only where an access log or traces are wanted.
     line: Option<Line>,
 }
 
@@ -303,6 +306,8 @@ struct Line {
     /// Shares the request's buffer.
     uri: Uri,
     user_agent: Option<HeaderValue>,
+    logged: bool,
+    traced: Option<(Traces, Traced)>,
 }
 
 impl Record {
@@ -313,9 +318,18 @@ impl Record {
             metrics.begin();
         }
         let head = request.head();
-        let line = shared.access_log.is_on().then(|| Line {
-            uri: head.uri.clone(),
-            user_agent: head.headers().get(header::USER_AGENT).cloned(),
+        let logged = shared.access_log.is_on();
+        let line = (logged || shared.traces.is_some()).then(|| {
+            context.want_facts();
+            Line {
+                logged,
+                traced: shared.traces.clone().map(|traces| {
+                    let traced = traces.begin(head.headers(), context.through_trusted_proxy());
+                    (traces, traced)
+                }),
+                uri: head.uri.clone(),
+                user_agent: head.headers().get(header::USER_AGENT).cloned(),
+            }
         });
         Self {
             context,
@@ -335,6 +349,11 @@ impl Drop for Record {
         let shared = &self.worker.shared;
         let duration = self.started.elapsed();
         let response_bytes = self.response_bytes + self.context.handed_over();
+        // A body need not say how long it is, and need not be read.
+        let request_bytes = match self.context.received() {
+            0 => self.request_bytes,
+            received => received,
+        };
         shared.in_flight.fetch_sub(1, Relaxed);
         if let Some(metrics) = &shared.metrics {
             metrics.end();
@@ -345,27 +364,75 @@ impl Drop for Record {
             };
             self.worker
                 .series(metrics, key)
-                .observe(duration, self.request_bytes, response_bytes);
+                .observe(duration, request_bytes, response_bytes);
         }
-        if let Some(line) = &self.line {
+        if let Some(line) = self.line.take() {
+            let Facts {
+                subject,
+                repository,
+                action,
+            } = self.context.facts();
             let user_agent = line
                 .user_agent
                 .as_ref()
-                .map(|value| String::from_utf8_lossy(value.as_bytes()));
+                .map(|value| bounded(&value.as_bytes()[..value.len().min(MAX_USER_AGENT)]));
+            // Without the query, which may hold credentials.
+            let path = line.uri.path().as_bytes();
+            let path = bounded(&path[..path.len().min(MAX_PATH)]);
+            let trace_id = line.traced.and_then(|(traces, traced)| {
+                let told = Told {
+                    handler: self.context.handler().unwrap_or("other"),
+                    method: self.method.as_str(),
+                    path: &path,
+                    status: self.status,
+                    received: request_bytes,
+                    sent: response_bytes,
+                    client: self.context.client().map(|client| client.to_string()),
+                    user_agent: user_agent.as_deref(),
+                    subject: subject.as_deref(),
+                    action,
+                    repository: repository.as_deref(),
+                    request_id: self.context.id().as_str(),
+                };
+                traces.end(traced, &told)
+            });
+            if !line.logged {
+                return;
+            }
             tracing::info!(
                 target: "access",
                 method = self.method.as_str(),
-                path = line.uri.path(),
+                path = &*path,
                 status = self.status.as_u16(),
                 bytes = response_bytes,
-                duration_ms = duration.as_secs_f64() * 1e3,
+                received = request_bytes,
+                duration_ms = milliseconds(duration),
                 client = self.context.client().map(tracing::field::display),
+                subject,
+                action,
+                repository,
                 user_agent = user_agent.as_deref(),
                 request_id = self.context.id().as_str(),
+                trace_id,
                 "request"
             );
         }
     }
+}
+
+/// What is logged of a path, in bytes: the longest name and digest fit twice.
+const MAX_PATH: usize = 1_024;
+
+/// What is logged of a user agent, in bytes.
+const MAX_USER_AGENT: usize = 256;
+
+fn bounded(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// To the microsecond; what is finer is noise.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn content_length(head: &actix_web::dev::RequestHead) -> u64 {

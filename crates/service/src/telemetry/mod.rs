@@ -1,10 +1,11 @@
-//! Logs: text for people, JSON for collectors, to standard error.
+//! Logs: text for people, JSON for collectors, to standard error. And [`Traces`], for who asks.
 //!
 //! Every line about a request carries its id, also from code that knows nothing of requests. What
 //! must not be logged (passwords, tokens, `Authorization`) is not there to be logged: it lives in
 //! `secrecy` types, and the access log names paths without their query.
 
 mod format;
+mod traces;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt, reload};
+
+pub(crate) use self::traces::{Told, Traced};
+pub use self::traces::{Traces, TracesError};
 
 /// How much is logged, by distribution's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -123,7 +123,7 @@ async fn each_listener_has_routes_of_its_own() {
         options(),
         vec![
             Listener::new("main", local(), routes),
-            Listener::new("debug", local(), debug).access_log(AccessLog::new(false)),
+            Listener::new("debug", local(), debug).unobserved(),
         ],
     );
     let BoundAddress::Tcp(debug) = server.bound[1].address else {
