@@ -84,6 +84,16 @@ impl Docker {
         }
     }
 
+    /// An image of one layer with a file nobody has seen before. There is nothing in it to run.
+    pub fn build_small(&self, image: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        write_random(&folder.path().join("payload"), 100_000);
+        let dockerfile = folder.path().join("Dockerfile");
+        std::fs::write(dockerfile, "FROM scratch\nCOPY payload /payload\n").unwrap();
+        let folder = folder.path().to_str().unwrap();
+        self.run(["build", "--quiet", "--tag", image, folder]);
+    }
+
     /// Removes the image here, pulls it, and runs it.
     #[track_caller]
     pub fn pull_and_run(&self, image: &BuiltImage) {

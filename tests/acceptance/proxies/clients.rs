@@ -33,10 +33,18 @@ async fn docker_trusts_logs_in_pushes_and_pulls(kind: Kind) {
             .expect_success()
             .expect_says(["Login Succeeded"]);
 
-        let image = docker.build(&format!("{host}/admin/app:1"));
-        docker.run(["push", &image.name]);
-        docker.pull_and_run(&image);
-        docker.run(["image", "rm", "--force", &image.name]);
+        let name = format!("{host}/admin/app:1");
+        if variant == Variant::TwoHosts {
+            let image = docker.build(&name);
+            docker.run(["push", &name]);
+            docker.pull_and_run(&image);
+        } else {
+            docker.build_small(&name);
+            docker.run(["push", &name]);
+            docker.run(["image", "rm", "--force", &name]);
+            docker.run(["pull", &name]);
+        }
+        docker.run(["image", "rm", "--force", &name]);
     }
 }
 
