@@ -3,12 +3,13 @@
 //!
 //! - [`proxy`]: faults of a proxy in front, of nginx and of Apache. [`certificates`]: of TLS.
 //! - [`realm`]: of the token realm. [`clocks`]: of the time. [`configuration`]: what is wrong inside.
-//! - [`machine`]: what clients on a machine are told. [`others`]: registries and issuers that are not
+//! - [`document`]: the document about it. [`machine`]: what clients on a machine are told. [`others`]: registries and issuers that are not
 //!   ours.
 
 mod certificates;
 mod clocks;
 mod configuration;
+mod document;
 mod machine;
 mod others;
 mod proxy;
@@ -227,6 +228,23 @@ async fn a_healthy_deployment_is_well_in_every_line() {
 
         let left = files_below(&folder.join("blobs/docker/registry/v2/repositories"));
         assert!(left.is_empty(), "the push of the doctor left {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_variant_of_the_proxies_is_well() {
+    for kind in Kind::ALL {
+        for variant in Variant::ALL {
+            let pki = Pki::new();
+            let front = Front::new(kind, variant).at(own_address());
+            let portcullis = front.servers(Databases::Sqlite).start().await;
+            let proxy = front.start(&pki, &portcullis).await;
+            let command = doctor_of(proxy.registry()).arg("--ca-file").arg(pki.root());
+            Diagnosis::of(command)
+                .expect("upload.location", "ok", "")
+                .expect("upload.streaming", "ok", "")
+                .expect("upload.cancelled", "ok", "nothing is left");
+        }
     }
 }
 

@@ -118,6 +118,34 @@ async fn the_name_must_be_a_subject_alternative_name() {
 }
 
 #[tokio::test]
+async fn a_key_for_tls_and_for_tokens_is_one_too_few() {
+    for kind in Kind::ALL {
+        let pki = Pki::new();
+        let pair = pki.server([own_address().to_string().as_str()]).issue();
+        let (key, certificate) = (pair.key.clone(), pair.certificate.clone());
+        let servers = move |setup: acceptance::Setup, _: &acceptance::proxy::Front| {
+            setup
+                .env(
+                    "REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE",
+                    certificate.to_str().unwrap(),
+                )
+                .auth_env("AUTH_KEYS_SIGNINGKEY", key.to_str().unwrap())
+                .auth_env("AUTH_KEYS_CERTIFICATE", certificate.to_str().unwrap())
+        };
+        let behind = Behind::start(kind, servers, |front, _| front.certificate(pair)).await;
+        // The authority of the pair, not the one that this deployment has made for nothing.
+        let command = super::doctor_of(behind.proxy.registry());
+        Diagnosis::of(command.arg("--ca-file").arg(pki.root()))
+            .expect("token.accepted", "ok", "")
+            .expect_first(
+                "token.form",
+                "warning",
+                "the key of the TLS server certificate",
+            );
+    }
+}
+
+#[tokio::test]
 async fn a_port_without_tls_is_told_from_one_without_a_server() {
     let portcullis = acceptance::Portcullis::up().await;
     let url = format!("https://{}", portcullis.host());

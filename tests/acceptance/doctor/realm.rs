@@ -4,7 +4,7 @@ use acceptance::peers::free_address;
 use acceptance::proxy::Kind;
 use acceptance::{Portcullis, Setup};
 
-use super::{Behind, Diagnosis, doctor_of};
+use super::{Behind, Diagnosis, doctor_of, edit};
 
 /// A deployment whose registry names this realm.
 async fn naming(kind: Kind, realm: &str) -> Diagnosis {
@@ -27,6 +27,30 @@ async fn a_realm_without_tls_behind_a_registry_with_it_is_refused() {
             .expect_first("realm.url", "failure", "the realm is http")
             .expect("realm.url", "failure", "`auth.token.realm`")
             .expect("token.issued", "skipped", "because realm.url failed");
+    }
+}
+
+#[tokio::test]
+async fn a_realm_that_is_made_from_what_the_proxy_says_shows_what_it_does_not() {
+    for kind in Kind::ALL {
+        let proxy = "portcullis/proxy.conf";
+        let behind = Behind::start(
+            kind,
+            |setup, _| setup.env("REGISTRY_AUTH_TOKEN_AUTOREDIRECT", "true"),
+            |front, _| {
+                edit(
+                    front,
+                    kind,
+                    (proxy, "X-Forwarded-Proto ", "X-Forwarded-Protocol "),
+                    (proxy, "set X-Forwarded-Proto ", "set X-Forwarded-Protocol "),
+                )
+            },
+        )
+        .await;
+        behind
+            .diagnose()
+            .expect_first("realm.url", "failure", "the realm is http")
+            .expect("realm.url", "failure", "`X-Forwarded-Proto $scheme`");
     }
 }
 
