@@ -19,7 +19,7 @@ use crate::output;
 /// with the reason, and the others are taken over nevertheless. Servers may be running.
 #[derive(Debug, Args)]
 pub struct ImportHtpasswd {
-    /// The file, as `htpasswd` writes it
+    /// The file, as `htpasswd` writes it; of at most a mebibyte
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
     /// Only tell what would be done

@@ -110,6 +110,8 @@ struct Inner {
     database: Database,
     clock: Clock,
     ring: ArcSwap<Ring>,
+    /// Whether this is a command beside the servers.
+    is_beside: bool,
     /// One refresh at a time: an older answer of the database must not overwrite a newer one.
     refreshing: Mutex<()>,
 }
@@ -122,6 +124,15 @@ impl KeyRing {
         database: Database,
         clock: Clock,
     ) -> Result<Self, KeyError> {
+        Self::load_from(settings, database, clock, false).await
+    }
+
+    async fn load_from(
+        settings: KeyRingSettings,
+        database: Database,
+        clock: Clock,
+        is_beside: bool,
+    ) -> Result<Self, KeyError> {
         let ring = Ring {
             schedule: KeySchedule::default(),
             signers: Vec::new(),
@@ -133,6 +144,7 @@ impl KeyRing {
             database,
             clock,
             ring: ArcSwap::from_pointee(ring),
+            is_beside,
             refreshing: Mutex::default(),
         }));
         opened.refresh().await?;
@@ -153,7 +165,14 @@ impl KeyRing {
             Some(stored) => settings.overruled_by(&stored)?,
             None => settings,
         };
-        Self::open(settings, database, clock).await
+        Self::load_from(settings, database, clock, true).await
+    }
+
+    /// Why a key that is made here would be seen by no server: this is a command that does not see
+    /// the servers' keys either.
+    pub(super) fn blindness(&self) -> Option<String> {
+        let problem = self.load().problem.clone();
+        problem.filter(|_| self.0.is_beside)
     }
 
     #[must_use]

@@ -35,6 +35,12 @@ pub enum RotationError {
          first"
     )]
     Pending { kid: String },
+    #[error(
+        "this command does not see the key that signs, so the server would not see one that is \
+         made here: give it the server's configuration (--config, and the variables AUTH_KEYS_…), \
+         or have the server do it (--server). {0}"
+    )]
+    Blind(String),
     #[error("there is no signing key {0}")]
     NotFound(ShownText),
     #[error("the key {kid} was retired on {at}")]
@@ -173,6 +179,9 @@ pub(super) async fn add(
     let known = schedule.find(&key.key_id());
     let restored = match known {
         None => {
+            if let Some(problem) = ring.blindness() {
+                return Err(RotationError::Blind(problem));
+            }
             refuse_pending(&schedule, now)?;
             false
         }

@@ -392,6 +392,27 @@ fn no_private_key_shows_in_debug() {
 test_on_both! {
     migrations: (store::SQLITE, store::POSTGRES);
 
+    async fn a_command_that_does_not_see_the_keys_makes_none(database: Database) {
+        let servers = Servers::new(&database);
+        let server = servers.start(servers.encrypted(7)).await.unwrap();
+        let signing = kid(&server);
+        // Without the variable that has the encryption key, and in another folder.
+        let elsewhere = Servers::new(&database);
+        for told in [servers.in_files(), elsewhere.in_files(), servers.encrypted(8)] {
+            let opened = KeyRing::open_beside(told, database.clone(), servers.clock.clone());
+            let command = opened.await.unwrap();
+            let error = rotate(&servers.context(), &command).await.unwrap_err();
+            assert!(matches!(error, RotationError::Blind(_)), "{error:?}");
+        }
+        assert_eq!(states(&servers).await, [KeyState::Signing]);
+        assert_eq!(kid(&server), signing);
+        assert!(elsewhere.key_files().is_empty());
+        // With it, it does.
+        let told = servers.encrypted(7);
+        let opened = KeyRing::open_beside(told, database, servers.clock.clone());
+        rotate(&servers.context(), &opened.await.unwrap()).await.unwrap();
+    }
+
     async fn a_command_beside_the_server_goes_by_what_the_server_was_told(database: Database) {
         let servers = Servers::new(&database);
         let told = KeyRingSettings {

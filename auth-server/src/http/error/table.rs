@@ -99,6 +99,7 @@ impl From<RotationError> for ApiError {
         match error {
             RotationError::NotFound(_) => Self::not_found(error.to_string()),
             RotationError::Mounted
+            | RotationError::Blind(_)
             | RotationError::Pending { .. }
             | RotationError::Retired { .. }
             | RotationError::Signing { .. }
