@@ -59,6 +59,13 @@ impl Application {
             path: root.clone(),
             source,
         })?;
+        if blobs.has_foreign_records().await.unwrap_or(false) {
+            tracing::warn!(
+                storage = %root.display(),
+                "the storage holds images of another registry, which are not shown here; nothing \
+                 is removed from it. Push them again, to a folder of this registry's own"
+            );
+        }
         let metrics = StorageMetrics::new("filesystem");
         let blobs = MeasuredStore::new(Arc::new(blobs), metrics.clone());
         let blobs: Arc<dyn BlobStore> = Arc::new(blobs);

@@ -89,6 +89,10 @@ impl BlobStore for MeasuredStore {
         self.store.uploads()
     }
 
+    async fn has_foreign_records(&self) -> Result<bool, BlobStoreError> {
+        self.store.has_foreign_records().await
+    }
+
     async fn check(&self) -> Result<Capacity, BlobStoreError> {
         self.store.check().await
     }

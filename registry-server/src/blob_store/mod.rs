@@ -93,6 +93,10 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// All uploads that have bytes, in no particular order, for sweeps.
     fn uploads(&self) -> BoxStream<'static, Result<StoredUpload, BlobStoreError>>;
 
+    /// Whether another registry keeps its records here, as distribution does: what it knows of
+    /// blobs, this one does not.
+    async fn has_foreign_records(&self) -> Result<bool, BlobStoreError>;
+
     /// Whether the store can take and return bytes at all, for health checks.
     async fn check(&self) -> Result<Capacity, BlobStoreError>;
 }

@@ -176,8 +176,12 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Whether the storage has blobs and the database has never heard of any.
+    /// Whether the storage has blobs and the database has never heard of any; or there is another
+    /// registry that has, however many were pushed to this one since.
     async fn is_foreign(&self) -> Result<bool, SweepError> {
+        if self.store.has_foreign_records().await? {
+            return Ok(true);
+        }
         let knows_some = {
             let mut tx = self.database.read().await?;
             metadata::blobs::any(&mut tx).await?

@@ -184,6 +184,11 @@ impl BlobStore for FilesystemStore {
         walk::stream(move |found| walk::uploads(&repositories, found))
     }
 
+    async fn has_foreign_records(&self) -> Result<bool, BlobStoreError> {
+        self.blocking(|inner| walk::has_records(&inner.layout.repositories()))
+            .await
+    }
+
     async fn check(&self) -> Result<Capacity, BlobStoreError> {
         self.blocking(|inner| check(inner.layout.base())).await
     }

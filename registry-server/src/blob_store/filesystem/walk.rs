@@ -40,6 +40,30 @@ pub(super) fn stream<T: Send + 'static>(
     .boxed()
 }
 
+/// Whether there are links below a folder by which distribution knows tags, manifests and layers.
+pub(super) fn has_records(repositories: &Path) -> Result<bool, BlobStoreError> {
+    let mut folders = vec![repositories.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for entry in entries {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            match entry.file_name().to_str() {
+                Some("_manifests" | "_layers") => return Ok(true),
+                Some(name) if name.starts_with('_') => {}
+                _ => folders.push(entry.path()),
+            }
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn blobs(directory: &Path, found: Found<'_, StoredBlob>) -> Flow {
     each_entry(directory, found, |algorithm, found| {
         let Some(name) = text(&algorithm) else {

@@ -238,3 +238,26 @@ fn continued(registry: &TestRegistry) -> UploadProof<Push> {
         )
         .unwrap()
 }
+
+/// Somebody puts this server in the place of `registry:2`, on its data, and pushes something.
+#[tokio::test]
+async fn what_distribution_knows_of_is_left_alone_whatever_is_pushed_beside_it() {
+    let registry = TestRegistry::new().await;
+    let foreign = stray(&registry, b"a layer of distribution", true).await;
+    let links = "docker/registry/v2/repositories/team/app/_manifests/revisions";
+    std::fs::create_dir_all(registry.folder.path().join(links)).unwrap();
+    registry.push_blob("a", b"ours").await;
+
+    let result = swept(&registry, false).await;
+
+    assert!(matches!(result, Err(SweepError::ForeignStorage)));
+    assert!(registry.store.size(&foreign).await.is_ok());
+
+    let links = registry
+        .folder
+        .path()
+        .join("docker/registry/v2/repositories/team");
+    std::fs::remove_dir_all(links).unwrap();
+    swept(&registry, false).await.unwrap();
+    assert!(registry.store.size(&foreign).await.is_err());
+}
