@@ -266,7 +266,9 @@ impl Host {
     }
 
     pub fn watch(&self, checks: Vec<Check>) -> Health {
-        Health::start(checks, &self.shutdown)
+        let health = Health::start(checks, &self.shutdown);
+        health.register(&self.metrics);
+        health
     }
 
     /// The listener for operators, if one is asked for: `/debug/health`, and metrics if they are

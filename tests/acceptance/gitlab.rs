@@ -5,15 +5,13 @@ use acceptance::served::{Configured, Served};
 use acceptance::tokens::header_of;
 use acceptance::tools::{Docker, Layout, Skopeo};
 
-use crate::documents::document;
-
 const ISSUER: &str = "gitlab-issuer";
 const SERVICE: &str = "container_registry";
 
 /// The configuration inside our image, and what a compose file of GitLab says in variables.
 async fn registry_of(gitlab: &GitLab) -> Served {
     let certificate = std::fs::read(gitlab.issuer.certificate()).unwrap();
-    Configured::registry(&document("deploy/image/config.yml"))
+    Configured::image()
         .file("registry.crt", certificate)
         .env("REGISTRY_HTTP_ADDR", "127.0.0.1:0")
         .env("REGISTRY_LOG_LEVEL", "info")

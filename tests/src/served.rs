@@ -41,6 +41,12 @@ impl Configured {
         Self::new(&["registry", "serve", "config.yml"], text)
     }
 
+    /// The configuration inside our image, which people override by variables.
+    pub fn image() -> Self {
+        let image = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/image/config.yml");
+        Self::registry(&std::fs::read_to_string(image).unwrap())
+    }
+
     /// `auth serve --config config.yml`
     pub fn auth(text: &str) -> Self {
         Self::new(&["auth", "serve", "--config", "config.yml"], text)

@@ -25,8 +25,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
 use serde_json::{Value, json};
 
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
 type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -156,6 +160,11 @@ impl Health {
             tokio::spawn(health.clone().watch(check));
         }
         health
+    }
+
+    /// Adds `health_check_passing` to the metrics: 1 for each check that passes, else 0.
+    pub fn register(&self, metrics: &Metrics) {
+        metrics.register_collector(self.clone());
     }
 
     /// Whether all checks pass. Costs one load.
@@ -304,6 +313,24 @@ impl Health {
     }
 }
 
+impl Collector for Health {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let states = self.states();
+        if states.is_empty() {
+            return Ok(());
+        }
+        let help = "Whether what the service cannot do without works.";
+        let name = "health_check_passing";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (check, state) in states.iter() {
+            let labels = [("check", check.as_str())];
+            let passing = i64::from(*state == State::Passing);
+            family.encode_family(&labels)?.encode_gauge(&passing)?;
+        }
+        Ok(())
+    }
+}
+
 fn answer(good: bool) -> HttpResponseBuilder {
     let status = if good {
         StatusCode::OK
@@ -382,6 +409,10 @@ mod tests {
             )
         );
         assert_eq!(ask(&health, "/debug/health").await, (200, json!({})));
+        let metrics = Metrics::new();
+        health.register(&metrics);
+        let shown = |line: &str| metrics.encode().lines().any(|shown| shown == line);
+        assert!(shown("health_check_passing{check=\"database\"} 1"));
 
         broken.store(true, Relaxed);
         until(|| !health.is_ready()).await;
@@ -398,6 +429,8 @@ mod tests {
             ask(&health, "/debug/health").await,
             (503, json!({"database": "connection to 10.0.0.7 refused"}))
         );
+        assert!(shown("health_check_passing{check=\"database\"} 0"));
+        assert!(shown("health_check_passing{check=\"storage\"} 1"));
         assert_eq!(
             ask(&health, "/healthz").await,
             (200, json!({"status": "ok"})),
