@@ -1,7 +1,7 @@
 #![no_main]
 
 // The modules themselves, not the crate: a database driver need not be built with sanitizers.
-#[path = "../../auth-server/src/http/basic.rs"]
+#[path = "../../crates/service/src/basic.rs"]
 mod basic;
 #[path = "../../auth-server/src/http/parameters.rs"]
 mod parameters;

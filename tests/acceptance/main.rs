@@ -30,6 +30,7 @@ mod health;
 mod htpasswd;
 mod import;
 mod key_rotation;
+mod listeners;
 mod manifests;
 mod monitoring;
 mod mounts;
