@@ -10,10 +10,13 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
 use x509_parser::prelude::FromDer as _;
 
+use crate::challenge::shown;
+
 /// The longest file that is read as PEM.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// A certificate in the words of this crate.
+/// A certificate in the words of this crate. Whoever made it chose the names in it: they are kept as
+/// they may be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     pub der: CertificateDer<'static>,
@@ -43,14 +46,14 @@ impl Certificate {
             |time: x509_parser::time::ASN1Time| DateTime::from_timestamp(time.timestamp(), 0);
         let validity = parsed.validity();
         Some(Self {
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
+            subject: shown(&parsed.subject().to_string()),
+            issuer: shown(&parsed.issuer().to_string()),
             common_name: parsed
                 .subject()
                 .iter_common_name()
                 .next()
                 .and_then(|name| name.as_str().ok())
-                .map(str::to_owned),
+                .map(shown),
             raw_subject: parsed.subject().as_raw().to_vec(),
             raw_issuer: parsed.issuer().as_raw().to_vec(),
             names: names(&parsed),
@@ -108,7 +111,7 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         return Vec::new();
     };
     let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::DNSName(name) => Some(shown(name)),
         GeneralName::IPAddress(bytes) => address(bytes),
         _ => None,
     };
@@ -140,7 +143,7 @@ fn issuer_url(certificate: &X509Certificate<'_>) -> Option<String> {
                 GeneralName::URI(url)
                     if description.access_method == OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS =>
                 {
-                    Some((*url).to_owned())
+                    Some(shown(url))
                 }
                 _ => None,
             })

@@ -140,3 +140,34 @@ fn the_version_header_matters_to_old_clients() {
         Status::Warning
     );
 }
+
+proptest::proptest! {
+    /// A challenge as a registry writes it is read back, whatever is in it and around it.
+    #[test]
+    fn what_was_quoted_is_read_back(
+        service in "[ -!#-\\[\\]-~]{1,40}",
+        scope in "[ -!#-\\[\\]-~]{0,40}",
+        space in "[ \t]{0,3}",
+    ) {
+        let header = format!(
+            "Bearer {space}realm=\"https://auth.test/token\",{space}service=\"{service}\",scope=\"{scope}\""
+        );
+        let found = refused(&header).1;
+        let expected = Entrance::Token {
+            realm: "https://auth.test/token".parse().unwrap(),
+            service,
+        };
+        proptest::prop_assert_eq!(found, Some(expected));
+    }
+
+    #[test]
+    fn anything_may_be_in_a_header(header in "[ -~]{0,200}") {
+        let _ = refused(&header);
+        let _ = refused(&format!("Bearer {header}"));
+    }
+
+    #[test]
+    fn anything_may_be_in_a_token(token in "[A-Za-z0-9_.-]{0,300}") {
+        let _ = crate::token::Token::decode(&token);
+    }
+}

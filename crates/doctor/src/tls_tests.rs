@@ -145,3 +145,16 @@ fn the_host_must_be_a_subject_alternative_name() {
     says(&name(&by_address, "[2001:db8::1]"), Status::Ok, "");
     says(&name(&leaf, "under score"), Status::Failure, "no host name");
 }
+
+#[test]
+fn names_in_a_certificate_cannot_play_with_the_terminal() {
+    let evil = self_signed(&params("\u{1b}[2J\u{7}all is well", &[], (2029, 2031)));
+    let trust = Trust::only(Vec::new());
+    for verdict in [
+        chain(std::slice::from_ref(&evil), &trust, noon()),
+        name(&evil, "registry.test"),
+    ] {
+        let said = format!("{}{}", verdict.message, verdict.fix.unwrap_or_default());
+        assert!(!said.chars().any(char::is_control), "{said:?}");
+    }
+}

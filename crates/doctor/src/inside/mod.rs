@@ -123,7 +123,7 @@ pub async fn examine(inside: &Inside, report: &mut Report) -> Option<Belief> {
             examine_realm(inside, tokens, &http, report).await;
         }
         report.add("registry.location", pairing::location(registry));
-        storage::examine(&registry.storage, report);
+        storage::examine(&registry.storage, report).await;
         let found = database::inspect::inspect(
             &registry.database,
             registry.schema.sqlite,

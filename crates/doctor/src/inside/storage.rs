@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::certificate::in_words;
 use crate::report::{Report, Verdict};
@@ -12,7 +13,33 @@ const GIB: u64 = 1024 * 1024 * 1024;
 /// How many files are looked at for their owner: the upper levels of the tree, mostly.
 const MAX_FILES: usize = 2_000;
 
-pub(super) fn examine(root: &Path, report: &mut Report) {
+/// A network file system that is gone does not say so: who asks waits for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn examine(root: &Path, report: &mut Report) {
+    let (done, looked) = tokio::sync::oneshot::channel();
+    let folder = root.to_owned();
+    // A thread that nobody waits for at the end, unlike those of the runtime.
+    std::thread::spawn(move || {
+        let mut report = Report::default();
+        look(&folder, &mut report);
+        let _ = done.send(report);
+    });
+    if let Ok(Ok(found)) = tokio::time::timeout(PATIENCE, looked).await {
+        for finding in found.findings() {
+            report.add(finding.check.clone(), finding.verdict.clone());
+        }
+    } else {
+        let verdict = Verdict::failure(
+            format!("{} does not answer", root.display()),
+            "look at the file system of `storage.filesystem.rootdirectory`: a network file system \
+             whose server is gone looks like this",
+        );
+        report.add("storage.writable", verdict);
+    }
+}
+
+fn look(root: &Path, report: &mut Report) {
     let written = try_to_write(root);
     if report.add("storage.writable", writable(root, &written)) {
         let because = "because storage.writable failed";

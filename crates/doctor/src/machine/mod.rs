@@ -43,10 +43,12 @@ pub fn examine(machine: &Machine, report: &mut Report) {
         ),
         ("containerd.hosts", &machine.containerd, containerd::look),
     ] {
-        let verdict = if host.server.tls {
-            look(folder, &host)
-        } else {
+        let verdict = if !host.server.tls {
             Verdict::skipped("the registry is not behind TLS")
+        } else if machine.chain.is_empty() {
+            Verdict::skipped("because the registry's certificate could not be seen")
+        } else {
+            look(folder, &host)
         };
         report.add(check, verdict);
     }

@@ -201,3 +201,11 @@ fn a_hosts_file_is_read_as_containerd_reads_it() {
         machine.expect(CONTAINERD, status, words);
     }
 }
+
+#[test]
+fn nothing_is_said_of_a_registry_that_was_not_seen() {
+    let mut machine = Fixture::new();
+    machine.write("docker/registry.test:8443/ca.crt", &machine.root());
+    machine.chain.clear();
+    machine.expect(DOCKER, Status::Skipped, "could not be seen");
+}
