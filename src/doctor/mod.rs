@@ -35,7 +35,8 @@ use crate::{output, password};
 /// From inside, on the machine of the servers, it reads their configuration: certificates in the
 /// wrong place, names and keys that must be equal on both sides, the storage, the databases.
 ///
-/// Both at once tell most. Nothing is changed; the push is cancelled. No password is shown, and none
+/// Both at once tell most. Nothing is changed: the push is cancelled, though a token server that makes
+/// a project for whoever pushes makes one for the scratch repository. No password is shown, and none
 /// goes over a connection that is not trusted.
 #[derive(Debug, Args)]
 #[command(

@@ -342,7 +342,7 @@ async fn another_site_is_no_registry() {
         let front = edit(
             front,
             kind,
-            (HOSTS, NGINX_REGISTRY, "location / { return 404; }"),
+            (HOSTS, NGINX_REGISTRY, "location /v2/ { return 404; }"),
             (HOSTS, APACHE_REGISTRY, "RedirectMatch 404 ^/\n"),
         );
         let nobody = "http://127.0.0.1:9".parse().unwrap();
