@@ -13,6 +13,7 @@
 
 mod error;
 pub mod inspect;
+mod postgres;
 mod readers;
 mod sql;
 #[cfg(feature = "testing")]
@@ -23,7 +24,7 @@ mod url;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -31,6 +32,7 @@ use sqlx::sqlite::{
 use self::readers::Readers;
 
 pub use self::error::{Error, StartError};
+pub use self::postgres::PostgresPool;
 pub use self::tx::{PostgresTx, SqliteTx, Tx};
 pub use self::url::{DatabaseUrl, InvalidDatabaseUrl};
 
@@ -72,7 +74,7 @@ impl Schema {
 #[derive(Clone, Debug)]
 pub enum Database {
     Sqlite(SqlitePools),
-    Postgres(PgPool),
+    Postgres(PostgresPool),
 }
 
 /// `SQLite` allows one writer at a time: a single connection makes writers queue fairly here
@@ -126,11 +128,7 @@ impl Database {
             DatabaseUrl::Postgres(url) => {
                 let options: PgConnectOptions =
                     secrecy::ExposeSecret::expose_secret(url).parse()?;
-                let pool = PgPoolOptions::new()
-                    .max_connections(connections)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_with(options)
-                    .await?;
+                let pool = PostgresPool::connect(options, connections).await?;
                 Ok(Self::Postgres(pool))
             }
         }
@@ -146,7 +144,7 @@ impl Database {
                 sqlite.run(&mut *transaction).await?;
                 transaction.commit().await?;
             }
-            Self::Postgres(pool) => postgres.run(pool).await?,
+            Self::Postgres(pool) => postgres.run(pool.pool()).await?,
         }
         Ok(())
     }
@@ -204,7 +202,7 @@ impl Database {
                 pools.readers.close().await;
                 pools.writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.pool().close().await,
         }
     }
 }

@@ -258,3 +258,45 @@ fn urls_are_checked_and_never_show_their_password() {
         InvalidDatabaseUrl::Syntax(_)
     ));
 }
+
+/// As at the end of a server: one worker has stopped, another has requests to finish.
+#[test]
+fn a_connection_outlives_the_worker_that_has_opened_it() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let main = runtime();
+    let test = main.block_on(testing::TestDatabase::postgres(&postgres()));
+    let database = test.database.clone();
+    let worker = runtime();
+    // More than `main` has opened so far; they go back to the pool.
+    worker.block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(database.read().await.unwrap());
+        }
+        drop(held);
+        database.ping().await.unwrap();
+        let Database::Postgres(pool) = &database else {
+            panic!("not PostgreSQL");
+        };
+        while pool.pool().num_idle() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    main.block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(database.read().await.unwrap());
+        }
+        // Not in here: a runtime does not wait for another one inside of it.
+        tokio::task::spawn_blocking(|| drop(worker)).await.unwrap();
+        for tx in &mut held {
+            sql!(tx, fetch_one(i32,), "SELECT 1").unwrap();
+        }
+    });
+}
