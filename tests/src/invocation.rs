@@ -39,6 +39,11 @@ impl Invocation {
         Self::new(portcullis_binary())
     }
 
+    /// What is run: its name, or its path.
+    pub fn program(&self) -> &OsStr {
+        &self.program
+    }
+
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());

@@ -5,6 +5,7 @@
 //! - [`Client`] and [`Repository`] speak the registry's API in the few words tests need; [`raw`]
 //!   speaks HTTP that no client library would send.
 //! - [`content`] makes blobs, manifests and images.
+//! - [`compose`] runs the whole of it in containers.
 //! - [`tools`] are the real clients: docker, skopeo, podman; [`browser`] is a real browser.
 //! - [`proxy`] puts nginx or Apache in front, as the repository configures them, with certificates
 //!   of a private authority, [`pki`].
@@ -31,6 +32,7 @@
 pub mod browser;
 pub mod client;
 pub mod collector;
+pub mod compose;
 pub mod content;
 pub mod disk;
 pub mod gitlab;

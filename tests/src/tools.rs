@@ -26,19 +26,39 @@ impl Docker {
         }
     }
 
+    /// The same with `docker compose`.
+    pub fn with_compose() -> Self {
+        let docker = Self::new();
+        let plugins = docker.home.path().join("cli-plugins");
+        let folder = std::env::var("PORTCULLIS_TEST_COMPOSE").expect(
+            "PORTCULLIS_TEST_COMPOSE is not set: run the tests through `make test`, or through \
+             `tests/environment/with`",
+        );
+        std::os::unix::fs::symlink(folder, plugins).unwrap();
+        docker
+    }
+
     /// The folder of the client's configuration.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 
     pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Invocation {
-        Invocation::new("docker")
-            .args(arguments)
+        self.set_up(Invocation::new("docker").args(arguments))
+    }
+
+    fn set_up(&self, invocation: Invocation) -> Invocation {
+        invocation
             .env("DOCKER_HOST", &self.host)
             .env("DOCKER_CONFIG", self.home.path())
             .env("HOME", self.home.path())
             // The engine of Debian 12 builds with it; newer clients want to be asked.
             .env("DOCKER_BUILDKIT", "0")
+    }
+
+    /// A line of a shell, in which `docker` is this one.
+    pub fn shell(&self, line: &str) -> Invocation {
+        self.set_up(Invocation::new("bash").args(["-c", line]))
     }
 
     #[track_caller]
