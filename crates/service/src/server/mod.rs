@@ -3,6 +3,7 @@
 //! [`Server::bind`] opens everything and reports where it listens; [`Server::run`] serves until the
 //! [`Shutdown`]. What is served is in the [`Listener`]s.
 
+mod door;
 mod listener;
 mod observe;
 mod settings;
@@ -24,6 +25,7 @@ pub use self::listener::{AccessLog, Address, BoundAddress, Listener};
 pub use self::settings::{DebugSettings, ListenAddress, PrometheusSettings, TlsSettings, UrlPath};
 pub use self::tls::{ClientAuth, MinimumTls, Tls, TlsError};
 
+use self::door::Door;
 use self::listener::Socket;
 use self::observe::Observe;
 use crate::client_address::TrustedProxies;
@@ -34,6 +36,10 @@ use crate::telemetry::Traces;
 
 /// After the last answer is complete, its bytes may still be in a buffer on their way out.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
+
+/// How long a server that ends goes on accepting who had come in already. On a busy machine its turn
+/// may be a while off.
+const LAST_ACCEPTS: Duration = Duration::from_millis(250);
 
 /// How often a draining server looks whether anything is left.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
@@ -161,7 +167,11 @@ impl Server {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let drain_time = self.options.drain_time;
         let mut servers = Vec::new();
+        let mut doors = Vec::new();
         for (listener, socket) in self.listeners {
+            if let Socket::Tcp(socket) = &socket {
+                doors.push(Door::of(socket)?);
+            }
             if let Some(tls) = &listener.tls {
                 tokio::spawn(
                     tls.clone()
@@ -177,6 +187,7 @@ impl Server {
         let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
         let stop = async {
             shutdown.begun().await;
+            shut(doors, shutdown).await;
             let stopping: Vec<_> = handles.iter().map(|handle| handle.stop(true)).collect();
             drain(&in_flight, drain_time, shutdown).await;
             // Not awaited before: an idle HTTP/2 connection would hold it up for the whole time.
@@ -195,6 +206,21 @@ impl Server {
             }
         }
         Ok(())
+    }
+}
+
+/// Lets nobody in any more, and has who is in accepted.
+async fn shut(doors: Vec<Door>, shutdown: &Shutdown) {
+    for door in &doors {
+        if let Err(error) = door.shut() {
+            // What then happens is rare enough: a client has to come in the very moment.
+            tracing::debug!(%error, "connections that nobody has accepted yet are reset");
+            return;
+        }
+    }
+    tokio::select! {
+        () = tokio::time::sleep(LAST_ACCEPTS) => {}
+        () = shutdown.forced() => {}
     }
 }
 
