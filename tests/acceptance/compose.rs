@@ -34,7 +34,7 @@ fn signing_keys(deployment: &Deployment) -> Vec<String> {
     let list = ["key", "list", "--output", "json"];
     let keys = deployment.accounts(list).run().expect_success().json();
     let keys = keys.as_array().unwrap().iter();
-    keys.map(|key| key["kid"].as_str().unwrap().to_owned())
+    keys.map(|key| key["id"].as_str().unwrap().to_owned())
         .collect()
 }
 
@@ -89,11 +89,7 @@ fn a_pipeline_builds_with_nothing_but_its_variable(deployment: &Deployment) {
     let variable = json!({"auths": {registry.clone(): {"auth": BASE64_STANDARD.encode(basic)}}});
 
     let job = Docker::new();
-    fs::write(
-        job.home().join("config.json"),
-        variable.to_string(),
-    )
-    .unwrap();
+    fs::write(job.home().join("config.json"), variable.to_string()).unwrap();
     let image = job.build(&format!("{registry}/team/app:{}", unique()));
     job.run(["push", &image.name]);
     job.pull_and_run(&image);

@@ -15,11 +15,12 @@ use crate::documents::{commands, document};
 fn type_in(deployment: &Deployment, line: &str) {
     let here = line.replace("registry.localhost", &deployment.registry());
     let docker = deployment.docker();
-    docker
+    let said = docker
         .shell(&here)
         .current_dir(deployment.path())
         .run()
         .expect_success();
+    println!("{said}");
 }
 
 fn trusted(deployment: &Deployment) -> Client {
