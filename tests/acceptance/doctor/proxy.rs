@@ -108,6 +108,33 @@ async fn a_challenge_that_is_taken_away_is_named() {
 }
 
 #[tokio::test]
+async fn a_challenge_that_lacks_something_is_named() {
+    for kind in Kind::ALL {
+        let behind = Behind::edited(
+            kind,
+            (
+                HOSTS,
+                NGINX_REGISTRY,
+                "proxy_hide_header WWW-Authenticate; include portcullis/registry.conf; add_header \
+                 WWW-Authenticate 'Bearer realm=\"https://auth.example.com/auth/token\"' always;",
+            ),
+            (
+                HOSTS,
+                APACHE_REGISTRY,
+                "Header set WWW-Authenticate \"Bearer \
+                 realm=\\\"https://auth.example.com/auth/token\\\"\"\nInclude \
+                 portcullis/registry.conf\n",
+            ),
+        )
+        .await;
+        behind
+            .diagnose()
+            .expect_first("registry.challenge", "failure", "names no service")
+            .expect("registry.challenge", "failure", "`auth.token.service`");
+    }
+}
+
+#[tokio::test]
 async fn a_version_that_is_taken_away_is_worth_a_warning() {
     for kind in Kind::ALL {
         let behind = Behind::edited(
