@@ -219,3 +219,20 @@ async fn other_hashes_are_named_by_line_and_what_is_no_such_file_is_refused() {
     let refused = serve(folder.path()).run().expect_failure();
     refused.expect_says(["auth.htpasswd.path", "line 2", "name:hash"]);
 }
+
+/// Its password would be shown to nobody who starts a server.
+#[test]
+fn housekeeping_makes_no_user() {
+    let folder = tempfile::tempdir().unwrap();
+    // Writes the configuration.
+    let _ = serve(folder.path());
+    Invocation::portcullis()
+        .args(["registry", "sweep", "config.yml"])
+        .current_dir(folder.path())
+        .env("REGISTRY_AUTH", "htpasswd")
+        .env("REGISTRY_AUTH_HTPASSWD_REALM", "Registry Realm")
+        .env("REGISTRY_AUTH_HTPASSWD_PATH", "htpasswd")
+        .run()
+        .expect_success();
+    assert!(!folder.path().join("htpasswd").exists());
+}

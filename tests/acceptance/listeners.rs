@@ -16,7 +16,7 @@ async fn registry(certificate: &ServerCertificate, lines: &[String]) -> Served {
         certificate.key.display()
     );
     for line in lines {
-        tls += &format!("    {line}\n");
+        tls.extend(["    ", line, "\n"]);
     }
     Configured::registry(&OPEN_REGISTRY.replace("  addr: 127.0.0.1:0\n", &tls))
         .start()
