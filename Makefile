@@ -40,7 +40,7 @@ lint: ## Check format, lints, dependencies, spelling and scripts
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo deny --log-level error check bans licenses sources
 	typos
-	shellcheck .ci/run $(environment)/*
+	shellcheck .ci/run compose/*.sh $$(find $(environment) -type f ! -name '*Dockerfile' ! -name '*.conf')
 	$(environment)/check-tree
 
 .PHONY: advisories

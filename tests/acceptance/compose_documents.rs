@@ -15,12 +15,11 @@ use crate::documents::{commands, document};
 fn type_in(deployment: &Deployment, line: &str) {
     let here = line.replace("registry.localhost", &deployment.registry());
     let docker = deployment.docker();
-    let said = docker
+    docker
         .shell(&here)
         .current_dir(deployment.path())
         .run()
         .expect_success();
-    println!("{said}");
 }
 
 fn trusted(deployment: &Deployment) -> Client {

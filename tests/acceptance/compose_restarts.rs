@@ -42,7 +42,7 @@ impl Load {
     pub async fn flows(&self, more: usize) {
         let (before, deadline) = (
             self.images.load(Relaxed),
-            Instant::now() + Duration::from_secs(60),
+            Instant::now() + Duration::from_mins(1),
         );
         while self.images.load(Relaxed) < before + more {
             assert!(Instant::now() < deadline, "the clients do not get on");
@@ -99,7 +99,7 @@ async fn two_replicas_are_restarted_one_after_the_other_and_no_request_is_lost()
 }
 
 async fn healthy(deployment: &Deployment, id: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let format = "{{.State.Health.Status}}";
     loop {
         let state = deployment.docker().run(["inspect", "--format", format, id]);

@@ -5,7 +5,7 @@
 //! connection belongs to the runtime in which it is opened, so one that a worker has opened would break in
 //! the hands of another that has requests to finish.
 
-use std::pin::pin;
+use std::pin::Pin;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -42,19 +42,20 @@ impl PostgresPool {
     }
 
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        self.at_home(self.pool.acquire()).await
+        self.at_home(Box::pin(self.pool.acquire())).await
     }
 
     pub(crate) async fn begin_with(
         &self,
         statement: &'static str,
     ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.at_home(self.pool.begin_with(statement)).await
+        self.at_home(Box::pin(self.pool.begin_with(statement)))
+            .await
     }
 
     /// Has the caller's runtime run it, and this one's home own what it opens.
-    async fn at_home<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
+    /// Boxed, because every caller's own future would hold what is kilobytes.
+    async fn at_home<T>(&self, mut future: Pin<Box<impl Future<Output = T>>>) -> T {
         std::future::poll_fn(|context| {
             let _inside = self.home.enter();
             future.as_mut().poll(context)

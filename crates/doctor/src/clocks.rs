@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_must_be_valid_by_the_registrys_clock() {
+    fn a_token_must_be_valid_by_the_clock_of_the_registry() {
         assert_eq!(
             dates(-5, 300).message,
             "a new token is valid now, and for 5 minutes"

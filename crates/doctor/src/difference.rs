@@ -38,7 +38,7 @@ mod tests {
             ("https://a.test", "a.test", "scheme"),
             ("http://a.test", "https://a.test", "scheme"),
             ("gitlab-issuer", "gitlab_issuer", "one character"),
-            ("regsitry", "registry", "one character"),
+            ("regstry", "registry", "one character"),
         ] {
             let hint = difference(one, other).unwrap();
             assert!(hint.contains(words), "{one} {other}: {hint}");

@@ -127,7 +127,7 @@ fn docker_wants_both_halves_of_a_client_certificate() {
 }
 
 #[test]
-fn an_authority_must_be_the_registrys() {
+fn an_authority_must_be_that_of_the_registry() {
     let machine = Fixture::new();
     let other = pem(&Authority::root("Other").certificate);
     machine.write("docker/registry.test:8443/ca.crt", &other);
