@@ -35,6 +35,15 @@ use crate::shutdown::Shutdown;
 
 type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
+const LIVENESS: &str = "/healthz";
+const READINESS: &str = "/readyz";
+
+/// Whether a request is a probe: they come every few seconds and say nothing that this module does
+/// not log by itself, when health changes.
+pub(crate) fn is_probe(path: &str) -> bool {
+    [LIVENESS, READINESS].contains(&path)
+}
+
 /// Something the service cannot do without.
 pub struct Check {
     name: String,
@@ -192,11 +201,11 @@ impl Health {
             let health = health.clone();
             config
                 .route(
-                    "/healthz",
+                    LIVENESS,
                     web::to(|| async { answer(true).json(json!({ "status": "ok" })) }),
                 )
                 .route(
-                    "/readyz",
+                    READINESS,
                     web::to(move || {
                         let answer = health.ready_answer();
                         async move { answer }

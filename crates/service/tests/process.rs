@@ -250,12 +250,14 @@ async fn text_lines_are_for_reading() {
         )),
         "{line}"
     );
+    get(process.url("/readyz")).await;
     let answer = get(process.url("/token")).await;
     let id = answer.headers()["x-request-id"]
         .to_str()
         .unwrap()
         .to_owned();
     let lines = process.log_until("token issued");
+    assert!(lines.iter().all(|line| !line.contains("readyz")), "a probe");
     let line = lines.last().unwrap();
     let end = format!("Z INFO  token issued user=\"alice\" site=\"lab 1\" request_id={id}");
     assert!(line.ends_with(&end), "{line}");

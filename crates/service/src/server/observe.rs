@@ -31,6 +31,7 @@ use pin_project_lite::pin_project;
 use super::listener::AccessLog;
 use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
+use crate::health::is_probe;
 use crate::metrics::{HttpMetrics, Series, SeriesKey};
 use crate::request::{Facts, HandlerName, RequestContext};
 use crate::request_id::{self, RequestId, Scope};
@@ -319,7 +320,8 @@ impl Record {
         }
         let head = request.head();
         let logged = shared.access_log.is_on();
-        let line = (logged || shared.traces.is_some()).then(|| {
+        let wanted = (logged || shared.traces.is_some()) && !is_probe(head.uri.path());
+        let line = wanted.then(|| {
             context.want_facts();
             Line {
                 logged,
