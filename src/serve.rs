@@ -48,7 +48,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     show_generated_password("admin", application.generated_password())?;
     let health = host.watch(application.health());
     application.register_metrics(&host.metrics);
-    application.spawn_jobs(&host.shutdown);
+    application.spawn_jobs(&host.shutdown, &host.reload);
 
     let (routes, probes) = (application.configure(), health.routes());
     let main = Listener::new("auth", http.addr.get().clone(), move |config| {

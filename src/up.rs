@@ -43,7 +43,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     let checks = auth.health().into_iter().chain(registry.health()).collect();
     let health = host.watch(checks);
     auth.register_metrics(&host.metrics);
-    auth.spawn_jobs(&host.shutdown);
+    auth.spawn_jobs(&host.shutdown, &host.reload);
     registry.spawn_jobs(&host.shutdown, &host.reload);
 
     let (probes, auth_routes, registry_routes) = (

@@ -30,7 +30,7 @@ use registry_token::{Access, Audience, Claims, Denials};
 use secrecy::SecretString;
 use service::health::Check;
 use service::metrics::Metrics;
-use service::shutdown::Shutdown;
+use service::shutdown::{Reload, Shutdown};
 
 use crate::accounts::bootstrap;
 use crate::accounts::login::Logins;
@@ -176,7 +176,7 @@ impl Application {
     }
 
     /// Starts what goes on in the background, until the shutdown.
-    pub fn spawn_jobs(&self, shutdown: &Shutdown) {
+    pub fn spawn_jobs(&self, shutdown: &Shutdown, reload: &Reload) {
         jobs::spawn(
             self.state.database.clone(),
             self.state.clock.clone(),
@@ -184,6 +184,7 @@ impl Application {
             self.state.audit_retention,
             self.state.session_policy,
             shutdown,
+            reload,
         );
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use acceptance::tokens::header_of;
+use acceptance::served::{Configured, Served};
+use acceptance::tokens::{ForeignIssuer, header_of};
 use acceptance::{
     ADMIN_PASSWORD, Client, Invocation, Launch, LoneRegistry, Process, Ready, Setup, fresh_postgres,
 };
@@ -275,4 +276,112 @@ async fn a_key_pair_of_the_operators_own_is_imported() {
     used.get("/v2/").send().await.expect(200);
     let again = portcullis.accounts(import).run().expect_failure();
     again.expect_says(["is here already"]);
+}
+
+/// An auth-server with a mounted pair, and a registry that believes three certificates, as GitLab's
+/// administrators would set them up.
+struct Mounted {
+    auth: Served,
+    registry: LoneRegistry,
+    _bundle: tempfile::NamedTempFile,
+}
+
+impl Mounted {
+    async fn start(pairs: &[&ForeignIssuer; 3]) -> Self {
+        let configuration = "http: {addr: '127.0.0.1:0'}
+keys: {signingkey: token.key, certificate: token.crt, path: keys}
+";
+        let auth = Configured::auth(configuration)
+            .file("token.key", pairs[0].key_pem())
+            .file("token.crt", pairs[0].certificate_pem())
+            .start()
+            .await;
+        let certificates: String = pairs.iter().map(|pair| pair.certificate_pem()).collect();
+        let bundle = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(bundle.path(), certificates).unwrap();
+        let (issuer, service) = ("portcullis-auth", "portcullis-registry");
+        Self {
+            auth,
+            registry: LoneRegistry::with_bundle(issuer, service, bundle.path()).await,
+            _bundle: bundle,
+        }
+    }
+
+    fn replace(&self, key: &str, certificate: &str) {
+        std::fs::write(self.auth.path("token.key"), key).unwrap();
+        std::fs::write(self.auth.path("token.crt"), certificate).unwrap();
+    }
+
+    /// A token of anybody, and the chain that it shows.
+    async fn token(&self) -> (String, String) {
+        let path = "/auth/token?service=portcullis-registry";
+        let answer = self.auth.client().get(path).send().await.expect(200).json();
+        let token = answer["token"].as_str().unwrap().to_owned();
+        let chain = header_of(&token)["x5c"].to_string();
+        (token, chain)
+    }
+
+    async fn opens(&self, token: &str) {
+        let used = self.registry.with_token(token);
+        used.get("/v2/").send().await.expect(200);
+    }
+
+    async fn signs_with(&self, pair: &ForeignIssuer) -> String {
+        let pem = pair.certificate_pem();
+        let certificate: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let mut token = String::new();
+        until("the new pair signs", SEEN, async || {
+            let (fresh, chain) = self.token().await;
+            token = fresh;
+            chain.contains(&certificate)
+        })
+        .await;
+        token
+    }
+}
+
+#[tokio::test]
+async fn a_mounted_pair_is_followed_by_its_files_and_a_broken_one_changes_nothing() {
+    let [one, two, three] = std::array::from_fn(|_| ForeignIssuer::new());
+    let mut mounted = Mounted::start(&[&one, &two, &three]).await;
+    let first = mounted.signs_with(&one).await;
+
+    mounted.replace(&two.key_pem(), &two.certificate_pem());
+    mounted.auth.process().signal(rustix::process::Signal::HUP);
+    let second = mounted.signs_with(&two).await;
+    mounted
+        .auth
+        .logs(&["the mounted key signs from now on"])
+        .await;
+    for token in [&first, &second] {
+        mounted.opens(token).await;
+    }
+    let published = mounted.auth.client().get("/certs/bundle.pem").send().await;
+    let published = String::from_utf8(published.expect(200).body.to_vec()).unwrap();
+    for pair in [&one, &two] {
+        assert!(
+            published.contains(pair.certificate_pem().trim()),
+            "{published}"
+        );
+    }
+
+    // Half of a pair: the other half may be on its way, but is not.
+    mounted.replace(&three.key_pem(), &two.certificate_pem());
+    let line = mounted
+        .auth
+        .logs(&["the old mounted signing key stays in use"])
+        .await;
+    assert!(
+        line.contains("token.crt") && line.contains("does not belong"),
+        "{line}"
+    );
+    mounted.signs_with(&two).await;
+    mounted.auth.answers("/readyz", 200).await;
+
+    // By the change of the files alone.
+    mounted.replace(&three.key_pem(), &three.certificate_pem());
+    let third = mounted.signs_with(&three).await;
+    for token in [&first, &second, &third] {
+        mounted.opens(token).await;
+    }
 }

@@ -54,6 +54,10 @@ impl ForeignIssuer {
         self.folder.path().join("cert.pem")
     }
 
+    pub fn certificate_pem(&self) -> String {
+        std::fs::read_to_string(self.certificate()).unwrap()
+    }
+
     pub fn key_pem(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("key.pem")).unwrap()
     }

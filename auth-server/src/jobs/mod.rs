@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use database::Database;
-use service::shutdown::Shutdown;
+use service::shutdown::{Reload, Shutdown};
 
 use crate::accounts::session::SessionPolicy;
 use crate::accounts::throttle;
@@ -36,7 +36,11 @@ pub(crate) fn spawn(
     audit_retention: Duration,
     sessions: SessionPolicy,
     shutdown: &Shutdown,
+    reload: &Reload,
 ) {
+    if let Some(pair) = keys.mounted().cloned() {
+        tokio::spawn(pair.follow(shutdown.clone(), reload.clone()));
+    }
     tokio::spawn(keep_keys(keys, shutdown.clone()));
     let context = Context {
         database: database.clone(),

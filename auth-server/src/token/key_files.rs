@@ -1,4 +1,4 @@
-//! Signing keys in files: a folder of our own, or a mounted PEM pair.
+//! Signing keys in files of a folder of our own. Those of others are [`mounted`](super::mounted).
 //!
 //! In the folder each key has one file with its certificate behind it, so that the two cannot be
 //! torn apart, readable by its owner alone; the first is `signing.pem`, those that rotation brings
@@ -12,6 +12,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
 };
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use registry_token::{SigningKey, SigningKeyError};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -52,7 +53,7 @@ pub enum KeyFileError {
 #[derive(Debug)]
 pub struct KeyFile {
     pub path: PathBuf,
-    pub key: SigningKey,
+    pub key: Arc<SigningKey>,
 }
 
 /// The folder of our own keys. All of it reads and writes files: not for an async worker.
@@ -74,6 +75,7 @@ impl KeyFolder {
         for path in self.files()? {
             // A replica may be retiring it just now.
             if let Some(key) = from_one_file(&path)? {
+                let key = Arc::new(key);
                 keys.push(KeyFile { path, key });
             }
         }
@@ -165,33 +167,6 @@ fn from_one_file(path: &Path) -> Result<Option<SigningKey>, KeyFileError> {
     key.map(Some).map_err(|source| KeyFileError::Key {
         path: path.to_owned(),
         source,
-    })
-}
-
-/// A pair that somebody else takes care of.
-pub fn mounted(key: &Path, certificate: &Path) -> Result<KeyFile, KeyFileError> {
-    let key_pem = fs::read_to_string(key).map_err(file_error("read", key))?;
-    let certificate_pem =
-        fs::read_to_string(certificate).map_err(file_error("read", certificate))?;
-    let pair = SigningKey::from_pem(&key_pem.into(), &certificate_pem).map_err(|source| {
-        let path = match &source {
-            SigningKeyError::Certificate(_) | SigningKeyError::CertificateMismatch { .. } => {
-                certificate
-            }
-            SigningKeyError::Pem
-            | SigningKeyError::NoPrivateKey
-            | SigningKeyError::Encrypted
-            | SigningKeyError::Unsupported
-            | SigningKeyError::Cryptography(_) => key,
-        };
-        KeyFileError::Key {
-            path: path.to_owned(),
-            source,
-        }
-    })?;
-    Ok(KeyFile {
-        path: key.to_owned(),
-        key: pair,
     })
 }
 

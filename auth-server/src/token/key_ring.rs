@@ -16,8 +16,9 @@ use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
 use super::jwks::{PublicHalf, PublishedKeys};
-use super::key_files::{self, KeyFile, KeyFileError};
+use super::key_files::{KeyFile, KeyFileError};
 use super::key_settings::{self, KeyPlace, KeyRingSettings};
+use super::mounted::MountedPair;
 use super::signing_key::KeySchedule;
 use crate::clock::Clock;
 use crate::store::signing_keys::{self, StoredKey};
@@ -109,6 +110,7 @@ struct Inner {
     settings: KeyRingSettings,
     database: Database,
     clock: Clock,
+    mounted: Option<MountedPair>,
     ring: ArcSwap<Ring>,
     /// Whether this is a command beside the servers.
     is_beside: bool,
@@ -139,10 +141,19 @@ impl KeyRing {
             published: PublishedKeys::of(&[])?,
             problem: None,
         };
+        let mounted = match &settings.place {
+            KeyPlace::Mounted { key, certificate } => Some(MountedPair::new(
+                key.clone(),
+                certificate.clone(),
+                clock.clone(),
+            )),
+            KeyPlace::Folder(_) | KeyPlace::Database { .. } => None,
+        };
         let opened = Self(Arc::new(Inner {
             settings,
             database,
             clock,
+            mounted,
             ring: ArcSwap::from_pointee(ring),
             is_beside,
             refreshing: Mutex::default(),
@@ -180,6 +191,12 @@ impl KeyRing {
         &self.0.settings
     }
 
+    /// The files to follow, if the key is in files of somebody else.
+    #[must_use]
+    pub(crate) fn mounted(&self) -> Option<&MountedPair> {
+        self.0.mounted.as_ref()
+    }
+
     /// The keys as they are known here.
     #[must_use]
     pub fn load(&self) -> arc_swap::Guard<Arc<Ring>> {
@@ -211,9 +228,11 @@ impl KeyRing {
         let mut signers = Vec::new();
         let mut missing = Vec::new();
         for row in schedule.live() {
-            match known.private(&row.kid) {
+            let known = known.private(&row.kid);
+            // A token shows the certificate, too, and that may have been renewed.
+            match known.filter(|key| key.certificate_pem() == row.certificate) {
                 Some(key) => signers.push(signer(row, Arc::clone(key))),
-                None => missing.push(row.clone()),
+                None => missing.push((row.clone(), known.cloned())),
             }
         }
         if known.schedule == schedule && missing.is_empty() {
@@ -253,7 +272,7 @@ impl KeyRing {
     async fn find_private(
         &self,
         schedule: &KeySchedule,
-        missing: &[StoredKey],
+        missing: &[(StoredKey, Option<Arc<SigningKey>>)],
         signers: &mut Vec<Signer>,
     ) -> Result<(), KeyError> {
         if missing.is_empty() {
@@ -265,17 +284,17 @@ impl KeyRing {
             let of = |key: Option<&StoredKey>| key.is_some_and(|key| key.kid == kid);
             of(schedule.current(now)) || of(schedule.pending(now))
         };
-        for row in missing {
+        for (row, known) in missing {
             let key = match files.remove(&row.kid) {
                 Some(file) => Some(file.key),
                 None => match unseal(row, &self.0.settings.place) {
                     // Its tokens can be verified all the same.
                     Err(_) if !matters(&row.kid) => None,
-                    key => key?,
+                    key => key?.map(Arc::new),
                 },
             };
-            if let Some(key) = key {
-                signers.push(signer(row, Arc::new(key)));
+            if let Some(key) = key.or_else(|| known.clone()) {
+                signers.push(signer(row, key));
             }
         }
         Ok(())
@@ -283,17 +302,19 @@ impl KeyRing {
 
     /// The keys in files, by their id.
     pub(super) async fn files(&self) -> Result<HashMap<String, KeyFile>, KeyError> {
-        let place = self.0.settings.place.clone();
+        let (place, mounted) = (self.0.settings.place.clone(), self.0.mounted.clone());
         let read = move || {
-            Ok::<_, KeyFileError>(match &place {
-                KeyPlace::Folder(folder) => folder.keys()?,
-                KeyPlace::Database { folder, .. } => match folder {
-                    Some(folder) => folder.keys()?,
-                    None => Vec::new(),
-                },
-                KeyPlace::Mounted { key, certificate } => {
-                    vec![key_files::mounted(key, certificate)?]
-                }
+            Ok::<_, KeyFileError>(match (&mounted, &place) {
+                (Some(pair), _) => vec![pair.load()?],
+                (
+                    None,
+                    KeyPlace::Folder(folder)
+                    | KeyPlace::Database {
+                        folder: Some(folder),
+                        ..
+                    },
+                ) => folder.keys()?,
+                (None, KeyPlace::Database { .. } | KeyPlace::Mounted { .. }) => Vec::new(),
             })
         };
         let files = tokio::task::spawn_blocking(read).await??;

@@ -16,6 +16,7 @@ use registry_token::{Certificate, SigningKey};
 use super::key_files::{self, KeyFile};
 use super::key_ring::{self, KeyError, KeyRing};
 use super::key_settings::{KeyPlace, KeyRingSettings};
+use super::mounted;
 use super::signing_key::KeySchedule;
 use crate::audit::{Action, Actor, Event, Origin, Subject};
 use crate::clock::Clock;
@@ -65,9 +66,7 @@ impl Start {
         let settings = self.ring.settings().to_stored();
         signing_keys::set_settings(&mut tx, &settings).await?;
         signing_keys::raise_token_lifetime(&mut tx, self.ring.lifetime_seconds()).await?;
-        if matches!(self.ring.settings().place, KeyPlace::Mounted { .. }) {
-            self.mount(&mut tx, &schedule).await?;
-        } else {
+        if self.ring.mounted().is_none() {
             self.seal_files(&mut tx, &mut schedule).await?;
             if !self.can_sign(&schedule)? {
                 self.find_or_make(&mut tx, &schedule).await?;
@@ -75,40 +74,8 @@ impl Start {
             self.mention_strangers(&schedule);
         }
         tx.commit().await?;
+        mounted::mount(&self.context, &self.ring).await?;
         Ok(self.ring)
-    }
-
-    /// The pair that is mounted signs, and from now on: the operator has decided so.
-    async fn mount(&mut self, tx: &mut Tx, schedule: &KeySchedule) -> Result<(), KeyError> {
-        let now = self.context.clock.now();
-        for file in self.files.values() {
-            let (key, kid) = (&file.key, file.key.key_id());
-            let Some(row) = schedule.find(&kid) else {
-                let row = self.ring.row(key, "mounted", None, Some(now));
-                self.insert(tx, schedule, row, Action::KeyImport, "mounted")
-                    .await?;
-                continue;
-            };
-            if let Some(at) = row.retired_at {
-                return Err(KeyError::MountedRetired { kid, at });
-            }
-            if row.certificate != key.certificate_pem() {
-                signing_keys::set_certificate(tx, &kid, &key.certificate_pem()).await?;
-            }
-            if schedule
-                .current(now)
-                .is_none_or(|current| current.kid != kid)
-            {
-                signing_keys::set_signs_from(tx, &kid, now).await?;
-                let info = schedule.info(row, now);
-                let event = Event::success(Action::KeyActivate, subject(&kid))
-                    .before(info)
-                    .because("mounted");
-                signing_keys::set_activated(tx, &kid, now).await?;
-                self.context.record(tx, &event).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Moves what is in files into the database, once there is a key to encrypt it with. The files
@@ -181,8 +148,8 @@ impl Start {
                 .ring
                 .row(&file.key, "adopted", sealed, Some(signs_from));
             let reason = format!("found in {}", file.path.display());
-            self.insert(tx, schedule, row, Action::KeyImport, &reason)
-                .await?;
+            let action = Action::KeyImport;
+            insert(&self.context, tx, schedule, row, action, &reason).await?;
             signs_from += self.ring.settings().publish_ahead;
         }
         if !found.is_empty() {
@@ -204,28 +171,8 @@ impl Start {
         let sealed = self.ring.keep(&key).await?;
         let row = self.ring.row(&key, "generated", sealed, Some(signs_from));
         tracing::info!(kid = row.kid, "made a signing key");
-        self.insert(tx, schedule, row, Action::KeyGenerate, &reason)
-            .await?;
-        Ok(())
-    }
-
-    async fn insert(
-        &self,
-        tx: &mut Tx,
-        schedule: &KeySchedule,
-        row: StoredKey,
-        action: Action,
-        reason: &str,
-    ) -> Result<(), KeyError> {
-        signing_keys::insert(tx, &row).await?;
-        let now = self.context.clock.now();
-        let mut after = schedule.all().to_vec();
-        after.push(row.clone());
-        let info = KeySchedule::new(after).info(&row, now);
-        let event = Event::success(action, subject(&row.kid))
-            .after(info)
-            .because(reason);
-        self.context.record(tx, &event).await?;
+        let action = Action::KeyGenerate;
+        insert(&self.context, tx, schedule, row, action, &reason).await?;
         Ok(())
     }
 
@@ -254,6 +201,26 @@ impl Start {
         }
         Ok(())
     }
+}
+
+/// Adds a row, and says so in the audit log.
+pub(super) async fn insert(
+    context: &Context,
+    tx: &mut Tx,
+    schedule: &KeySchedule,
+    row: StoredKey,
+    action: Action,
+    reason: &str,
+) -> Result<(), database::Error> {
+    signing_keys::insert(tx, &row).await?;
+    let now = context.clock.now();
+    let mut after = schedule.all().to_vec();
+    after.push(row.clone());
+    let info = KeySchedule::new(after).info(&row, now);
+    let event = Event::success(action, subject(&row.kid))
+        .after(info)
+        .because(reason);
+    context.record(tx, &event).await
 }
 
 fn say_sealed(file: &KeyFile) {

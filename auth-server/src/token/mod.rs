@@ -4,7 +4,7 @@
 //! - [`issue`]: credentials and scopes into a token. [`refresh`]: refresh tokens.
 //! - [`signing_key`]: what a key goes through. [`key_ring`]: the keys of this server.
 //!   [`key_settings`]: what it is told about them. [`key_start`]: which of them there are at the beginning. [`rotation`]: how they change. `upkeep`: what time brings.
-//! - [`key_files`], [`sealed`]: private keys at rest. [`jwks`]: public keys as verifiers take them.
+//! - [`key_files`], [`sealed`]: private keys at rest. `mounted`: those that somebody else takes care of. [`jwks`]: public keys as verifiers take them.
 //!
 //! What a token may allow is decided in [`access`](crate::access); its format is
 //! [`registry_token`]'s.
@@ -18,6 +18,7 @@ pub mod key_settings;
 pub mod key_start;
 #[cfg(test)]
 mod key_testing;
+pub(crate) mod mounted;
 pub mod refresh;
 pub mod rotation;
 pub mod sealed;

@@ -26,8 +26,8 @@ use crate::store::signing_keys::{self, StoredKey};
 pub enum RotationError {
     #[error(
         "the signing key is mounted (keys.signingkey), so its rotation is yours: import the \
-         certificate of the new pair, which publishes it; mount the pair when all registries have \
-         fetched it, and start the server again"
+         certificate of the new pair, which publishes it; replace the files when all registries have \
+         fetched it"
     )]
     Mounted,
     #[error(
@@ -56,8 +56,8 @@ pub enum RotationError {
     )]
     Verifying { kid: String, until: DateTime<Utc> },
     #[error(
-        "the mounted key {kid} signs tokens: mount another pair (keys.signingkey, \
-         keys.certificate), start the server again, and retire this one then"
+        "the mounted key {kid} signs tokens: put another pair into the files (keys.signingkey, \
+         keys.certificate), and retire this one then"
     )]
     MountedSigns { kid: String },
     #[error("the key {kid} is here already")]

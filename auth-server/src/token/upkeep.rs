@@ -5,14 +5,15 @@ use database::Tx;
 
 use super::key_ring::{self, KeyRing};
 use super::key_start::subject;
+use super::mounted;
 use super::rotation::{RotationError, add, end};
 use super::signing_key::{KeySchedule, LAST_SIGNED_PRECISION};
 use crate::audit::{Action, Actor, Event, Origin};
 use crate::context::Context;
 use crate::store::signing_keys::{self, StoredKey};
 
-/// For a job: takes over what others have changed, notes which key signs now,
-/// retires those that are over, and makes the next one if it is due. However many servers do
+/// For a job: takes over what others have changed, notes which key signs now, retires those that
+/// are over, mounts a pair that was replaced, and makes the next key if it is due. However many servers do
 /// this at once, each step is taken once.
 pub(crate) async fn tick(ring: &KeyRing) -> Result<(), RotationError> {
     ring.refresh().await?;
@@ -36,6 +37,7 @@ pub(crate) async fn tick(ring: &KeyRing) -> Result<(), RotationError> {
         tx.commit().await?;
         ring.refresh().await?;
     }
+    mounted::mount(&context, ring).await?;
     rotate_if_due(&context, ring).await
 }
 
