@@ -79,12 +79,13 @@ impl Invocation {
 
     /// The same, at a time that is this much later: `10m`, `9d`.
     #[must_use]
-    pub fn later(mut self, offset: &str) -> Self {
-        let program = std::mem::replace(&mut self.program, "faketime".into());
-        let arguments = ["-f".into(), format!("+{offset}").into(), program];
-        self.arguments.splice(0..0, arguments);
-        // What waits must not wait longer.
-        self.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    pub fn later(self, offset: &str) -> Self {
+        // What the command `faketime` does, without its process around: that would leave the program
+        // behind when it is killed. The loader puts the machine's folder in the place of `$LIB`.
+        self.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+            .env("FAKETIME", format!("+{offset}"))
+            // What waits must not wait longer.
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
     /// The command, for who wants to start it and go on.

@@ -20,6 +20,8 @@ pub struct Pki {
     root_pem: String,
     intermediate: Issuer<'static, KeyPair>,
     intermediate_pem: String,
+    /// The same authority's certificate of before its renewal.
+    expired_intermediate_pem: String,
 }
 
 /// A certificate about to be issued.
@@ -38,6 +40,7 @@ pub struct Request<'p> {
 enum Chain {
     Complete,
     WithoutIntermediate,
+    WithExpiredIntermediate,
     IssuedByRoot,
 }
 
@@ -57,11 +60,14 @@ impl Pki {
         let root = Issuer::new(root_params, root_key);
 
         let intermediate_key = KeyPair::generate().unwrap();
-        let intermediate_params = authority_params(&format!("{authority} intermediate"));
-        let intermediate_pem = intermediate_params
-            .signed_by(&intermediate_key, &root)
-            .unwrap()
-            .pem();
+        let mut intermediate_params = authority_params(&format!("{authority} intermediate"));
+        let intermediate_pem = |params: &CertificateParams| {
+            params.signed_by(&intermediate_key, &root).unwrap().pem()
+        };
+        set_validity(&mut intermediate_params, (-400, -1));
+        let expired_intermediate_pem = intermediate_pem(&intermediate_params);
+        set_validity(&mut intermediate_params, AUTHORITY_DAYS);
+        let intermediate_pem = intermediate_pem(&intermediate_params);
         let intermediate = Issuer::new(intermediate_params, intermediate_key);
 
         let folder = tempfile::tempdir().unwrap();
@@ -72,6 +78,7 @@ impl Pki {
             root_pem,
             intermediate,
             intermediate_pem,
+            expired_intermediate_pem,
         }
     }
 
@@ -138,6 +145,12 @@ impl Request<'_> {
         self
     }
 
+    /// The server sends the intermediate certificate that was replaced when it expired.
+    pub fn with_expired_intermediate(mut self) -> Self {
+        self.chain = Chain::WithExpiredIntermediate;
+        self
+    }
+
     /// There is no intermediate authority.
     pub fn issued_by_root(mut self) -> Self {
         self.chain = Chain::IssuedByRoot;
@@ -158,13 +171,15 @@ impl Request<'_> {
 
         let key = KeyPair::generate().unwrap();
         let issuer = match self.chain {
-            Chain::Complete | Chain::WithoutIntermediate => &self.pki.intermediate,
             Chain::IssuedByRoot => &self.pki.root,
+            _ => &self.pki.intermediate,
         };
         let mut chain = params.signed_by(&key, issuer).unwrap().pem();
-        if self.chain == Chain::Complete {
-            chain += &self.pki.intermediate_pem;
-        }
+        chain += match self.chain {
+            Chain::Complete => &self.pki.intermediate_pem,
+            Chain::WithExpiredIntermediate => &self.pki.expired_intermediate_pem,
+            Chain::WithoutIntermediate | Chain::IssuedByRoot => "",
+        };
         let name = unique();
         let folder = self.pki.folder.path();
         let pair = ServerCertificate {
@@ -177,6 +192,9 @@ impl Request<'_> {
     }
 }
 
+/// From when to when authorities are valid, in days from today.
+const AUTHORITY_DAYS: (i64, i64) = (-400, 4000);
+
 fn authority_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -184,7 +202,7 @@ fn authority_params(name: &str) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = true;
-    set_validity(&mut params, (-400, 4000));
+    set_validity(&mut params, AUTHORITY_DAYS);
     params
 }
 

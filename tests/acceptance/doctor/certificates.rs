@@ -52,6 +52,32 @@ async fn a_missing_intermediate_is_named() {
 }
 
 #[tokio::test]
+async fn an_intermediate_that_has_expired_is_named() {
+    for kind in Kind::ALL {
+        let outdated = |pki: &Pki, name: &str| {
+            let request = pki.server([name]);
+            request.with_expired_intermediate().issue()
+        };
+        let diagnosis = showing(kind, outdated).await;
+        diagnosis
+            .expect_first(
+                "registry.tls.chain",
+                "failure",
+                "the intermediate certificate \"CN=Test ",
+            )
+            .expect(
+                "registry.tls.chain",
+                "failure",
+                " intermediate\" expired on ",
+            )
+            .expect("registry.tls.chain", "failure", "by its successor")
+            // The server's own certificate is not to be renewed.
+            .expect("registry.tls.expiry", "ok", "valid until ");
+        nobody_logs_in(&diagnosis);
+    }
+}
+
+#[tokio::test]
 async fn an_authority_that_nobody_knows_is_named() {
     for kind in Kind::ALL {
         let behind = Behind::start(kind, |setup, _| setup, |front, _| front).await;
