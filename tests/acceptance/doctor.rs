@@ -1,7 +1,8 @@
 //! `portcullis doctor` names every fault that was made on purpose, and finds none where there is
 //! none.
 //!
-//! - [`proxy`]: faults of a proxy in front, of nginx and of Apache. [`certificates`]: of TLS.
+//! - [`proxy`]: faults of a proxy in front, of nginx and of Apache. [`uploads`]: those that a layer meets on
+//!   its way, with a [`relay`] to make them. [`certificates`]: of TLS.
 //! - [`realm`]: of the token realm. [`clocks`]: of the time. [`configuration`]: what is wrong inside.
 //! - [`document`]: the document about it. [`machine`]: what clients on a machine are told. [`others`]: registries and issuers that are not
 //!   ours.
@@ -14,6 +15,8 @@ mod machine;
 mod others;
 mod proxy;
 mod realm;
+mod relay;
+mod uploads;
 
 use std::path::{Path, PathBuf};
 

@@ -61,9 +61,8 @@ impl Pki {
 
         let intermediate_key = KeyPair::generate().unwrap();
         let mut intermediate_params = authority_params(&format!("{authority} intermediate"));
-        let intermediate_pem = |params: &CertificateParams| {
-            params.signed_by(&intermediate_key, &root).unwrap().pem()
-        };
+        let intermediate_pem =
+            |params: &CertificateParams| params.signed_by(&intermediate_key, &root).unwrap().pem();
         set_validity(&mut intermediate_params, (-400, -1));
         let expired_intermediate_pem = intermediate_pem(&intermediate_params);
         set_validity(&mut intermediate_params, AUTHORITY_DAYS);

@@ -177,5 +177,12 @@ fn trouble(error: reqwest::Error) -> Trouble {
     while let Some(cause) = deepest.source() {
         deepest = cause;
     }
-    Trouble::Failed(deepest.to_string())
+    let said = deepest.to_string();
+    // The words of libraries for it speak of TLS and of messages.
+    let closed = ["close_notify", "connection closed before message completed"];
+    Trouble::Failed(if closed.iter().any(|words| said.contains(words)) {
+        "the connection was closed before the answer".to_owned()
+    } else {
+        said
+    })
 }

@@ -35,6 +35,10 @@ const FIRST_PART: usize = 1024 * 1024;
 const LOOKS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// For how long an upload pauses on its way, also if its bytes are seen at once: whoever pushes from
+/// a busy machine or over a bad line pauses, too.
+const REST: Duration = Duration::from_secs(3);
+
 /// The checks of a push, in order.
 pub const CHECKS: [&str; 6] = [
     "upload.open",
@@ -249,13 +253,18 @@ impl Pusher<'_> {
                 tokio::time::sleep(PAUSE).await;
                 let status = self.http.send(self.ask(Method::GET, &place)).await;
                 if verdicts::has_arrived(&status) {
-                    return Streaming::Arrived(begun.elapsed());
+                    let after = begun.elapsed();
+                    tokio::time::sleep_until(begun + REST).await;
+                    return Streaming::Arrived(after);
                 }
             }
             Streaming::HeldBack(begun.elapsed())
         };
         let streaming = tokio::select! {
-            early = &mut sending => Streaming::AnsweredEarly(early.map(|answer| answer.status)),
+            early = &mut sending => Streaming::AnsweredEarly {
+                answer: early.map(|answer| answer.status),
+                after: begun.elapsed(),
+            },
             seen = looking => {
                 let _ = release.send(());
                 let ended = tokio::time::timeout(Duration::from_secs(10), &mut sending).await;
@@ -280,6 +289,9 @@ impl Pusher<'_> {
             }
             tokio::time::sleep(PAUSE).await;
             deleted = self.http.send(self.ask(Method::DELETE, &session.0)).await;
+        }
+        if verdicts::is_out_of_reach(&deleted) {
+            return verdicts::cancelled(&deleted, &deleted);
         }
         let gone = |answer: &Answer| matches!(answer.status, 204 | 404);
         if !deleted.as_ref().is_ok_and(gone) {

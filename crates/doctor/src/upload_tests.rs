@@ -58,8 +58,8 @@ fn limits_of_proxies_are_recognized() {
         (apache, "Apache refuses bodies of 32 MiB (413)"),
         (answer(413, &[], ""), "something between refuses"),
         (answer(411, &[], ""), "not known in advance"),
-        (answer(408, &[], ""), "lost its patience"),
-        (answer(504, &[], ""), "lost its patience"),
+        (answer(408, &[], ""), "waiting for the rest"),
+        (answer(504, &[], ""), "waiting for the registry"),
         (answer(502, &[], ""), "lost the registry"),
         (error(507, "UNKNOWN"), "could not store"),
         (error(401, "UNAUTHORIZED"), "answered 401"),
@@ -124,10 +124,25 @@ fn bytes_that_arrive_are_told_from_bytes_that_are_held_back() {
     let held = streaming(&Streaming::HeldBack(second));
     assert_eq!(held.status, Status::Warning);
     assert!(held.fix.unwrap().contains("proxy_request_buffering off"));
-    assert_eq!(
-        streaming(&Streaming::AnsweredEarly(Ok(413))).status,
-        Status::Skipped
-    );
+    let early = |answer| {
+        streaming(&Streaming::AnsweredEarly {
+            answer,
+            after: second,
+        })
+    };
+    assert_eq!(early(Ok(413)).status, Status::Skipped);
+    assert_eq!(early(Err(Trouble::TimedOut)).status, Status::Skipped);
+    for (answer, words) in [
+        (Ok(408), "after it began (408)"),
+        (Err(Trouble::Failed("reset".to_owned())), "(reset)"),
+    ] {
+        let ended = early(answer);
+        assert!(
+            ended.is_failure() && ended.message.contains(words),
+            "{ended:?}"
+        );
+        assert!(ended.fix.unwrap().contains("client_body_timeout"));
+    }
 }
 
 #[test]

@@ -13,6 +13,13 @@ const MIB: u64 = 1024 * 1024;
 const LIMIT: &str = "lift the proxy's limit for bodies below /v2/ (nginx: `client_max_body_size 0`, \
      Apache: `LimitRequestBody 0`, and `SecRequestBodyLimit` of mod_security)";
 
+const TIMEOUTS: &str = "raise the proxy's timeouts (nginx: `client_body_timeout 300s`, \
+     `proxy_read_timeout 900s`; Apache: `RequestReadTimeout body=0`, `Timeout 300`, \
+     `ProxyTimeout 900`)";
+
+const DROPPED: &str = "the registry drops it by itself after a while \
+     (`storage.maintenance.uploadpurging`)";
+
 /// What came of sending a layer.
 #[derive(Clone, Debug)]
 pub struct Sent {
@@ -87,8 +94,7 @@ pub fn size(sent: &Sent) -> Verdict {
         Err(Trouble::TimedOut) => {
             return Verdict::failure(
                 format!("no answer in time to a layer of {} MiB", SIZE / MIB),
-                "raise the proxy's timeouts (nginx: `proxy_read_timeout 900s`, \
-                 `client_body_timeout`), or see what holds the registry up",
+                format!("{TIMEOUTS}, or see what holds the registry up"),
             );
         }
         Err(Trouble::Failed(reason)) => {
@@ -107,27 +113,41 @@ pub fn size(sent: &Sent) -> Verdict {
             Verdict::ok(format!("{} MiB got through{rate}", SIZE / MIB))
         }
         413 => {
-            let who = answer
-                .proxy()
-                .map_or("something between".to_owned(), str::to_owned);
+            let who = answer.proxy().unwrap_or("something between");
             Verdict::failure(
                 format!("{who} refuses bodies of {} MiB (413)", SIZE / MIB),
                 LIMIT,
             )
         }
         411 => Verdict::failure(
-            "something between refuses bodies whose length is not known in advance (411)",
-            "let the proxy speak HTTP/1.1 on both sides (nginx: `proxy_http_version 1.1`, \
-             `chunked_transfer_encoding on`)",
+            "something between refuses bodies whose length is not known in advance (411), which is \
+             how docker pushes",
+            "let the proxy take `Transfer-Encoding: chunked`: no rule that demands a \
+             `Content-Length`, and HTTP/1.1 to the registry (nginx: `proxy_http_version 1.1`)",
         ),
-        408 | 504 => Verdict::failure(
-            format!("the proxy lost its patience while a layer was sent ({status})"),
-            "raise its timeouts (nginx: `proxy_read_timeout 900s`, `client_body_timeout`; Apache: \
-             `RequestReadTimeout body=0`, `ProxyTimeout 900`)",
+        408 => Verdict::failure(
+            format!(
+                "{} gave up waiting for the rest of a layer (408)",
+                who(answer)
+            ),
+            TIMEOUTS,
+        ),
+        504 => Verdict::failure(
+            format!(
+                "{} gave up waiting for the registry while a layer was sent (504)",
+                who(answer)
+            ),
+            format!("see what holds the registry up; if it is only slow, {TIMEOUTS}"),
         ),
         502 => Verdict::failure(
-            "the proxy lost the registry while a layer was sent (502)",
-            "look into the registry's log: it may have been ended, for want of memory for example",
+            format!(
+                "{} lost the registry while a layer was sent (502)",
+                who(answer)
+            ),
+            format!(
+                "look into the registry's log: it may have been ended, for want of memory for \
+                 example; if it is only slow, {TIMEOUTS}"
+            ),
         ),
         507 | 500 | 503 => Verdict::failure(
             format!(
@@ -142,6 +162,10 @@ pub fn size(sent: &Sent) -> Verdict {
             "look into the logs of the proxy and of the registry",
         ),
     }
+}
+
+fn who(answer: &Answer) -> &'static str {
+    answer.proxy().unwrap_or("the proxy")
 }
 
 fn rate(sent: &Sent) -> String {
@@ -219,8 +243,11 @@ pub enum Streaming {
     Arrived(Duration),
     /// Nothing could be seen of it for this long.
     HeldBack(Duration),
-    /// Somebody answered before it was complete.
-    AnsweredEarly(Result<u16, Trouble>),
+    /// Somebody answered before it was complete, or cut the connection.
+    AnsweredEarly {
+        answer: Result<u16, Trouble>,
+        after: Duration,
+    },
 }
 
 /// Whether the status of an upload that is being sent shows that its registry knows. Ours says that
@@ -248,11 +275,38 @@ pub fn streaming(seen: &Streaming) -> Verdict {
             "let it pass bodies on as they come (nginx: `proxy_request_buffering off` and \
              `proxy_http_version 1.1`, Apache: no `proxy-sendcl`)",
         ),
-        Streaming::AnsweredEarly(Ok(status)) => Verdict::skipped(format!(
+        Streaming::AnsweredEarly { answer, after } => gave_up(answer, *after),
+    }
+}
+
+/// A body that pauses is one that its sender is slow with: no reason to end it.
+fn gave_up(answer: &Result<u16, Trouble>, after: Duration) -> Verdict {
+    let after = after.as_secs_f32();
+    match answer {
+        Ok(408 | 502 | 504) | Err(Trouble::Failed(_)) => {
+            let how = match answer {
+                Ok(status) => format!("({status})"),
+                Err(trouble) => format!("({trouble})"),
+            };
+            Verdict::failure(
+                format!(
+                    "the proxy gave up an upload that paused, {after:.1} s after it began {how}"
+                ),
+                TIMEOUTS,
+            )
+        }
+        Ok(status) => Verdict::skipped(format!(
             "an upload was answered {status} before it was sent"
         )),
-        Streaming::AnsweredEarly(Err(trouble)) => Verdict::skipped(trouble),
+        Err(trouble) => Verdict::skipped(trouble),
     }
+}
+
+/// Whether there is no use in asking again.
+pub fn is_out_of_reach(answer: &Result<Answer, Trouble>) -> bool {
+    answer
+        .as_ref()
+        .is_ok_and(|answer| matches!(answer.status, 502..=504))
 }
 
 /// Whether anything is left.
@@ -262,18 +316,24 @@ pub fn cancelled(deleted: &Result<Answer, Trouble>, after: &Result<Answer, Troub
             Verdict::ok("the upload is cancelled, and nothing is left of it")
         }
         (Ok(deleted), _) if deleted.status == 204 => Verdict::ok("the upload is cancelled"),
-        (Ok(deleted), _) => Verdict::warning(
-            format!(
-                "the upload could not be cancelled ({}): {}",
-                deleted.status,
-                said(deleted)
-            ),
-            "allow DELETE in the proxy; the registry drops it by itself after a while \
-             (`storage.maintenance.uploadpurging`)",
-        ),
+        (Ok(answer), _) => {
+            let allow = if is_out_of_reach(deleted) {
+                ""
+            } else {
+                "allow DELETE in the proxy; "
+            };
+            Verdict::warning(
+                format!(
+                    "the upload could not be cancelled ({}): {}",
+                    answer.status,
+                    said(answer)
+                ),
+                format!("{allow}{DROPPED}"),
+            )
+        }
         (Err(trouble), _) => Verdict::warning(
             format!("the upload could not be cancelled: {trouble}"),
-            "the registry drops it by itself after a while (`storage.maintenance.uploadpurging`)",
+            DROPPED,
         ),
     }
 }
