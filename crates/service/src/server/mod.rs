@@ -10,11 +10,11 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traffic;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -28,6 +28,7 @@ pub use self::tls::{ClientAuth, MinimumTls, Tls, TlsError};
 use self::door::Door;
 use self::listener::Socket;
 use self::observe::Observe;
+use self::traffic::Traffic;
 use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
 use crate::metrics::HttpMetrics;
@@ -41,8 +42,9 @@ const FLUSH_TIME: Duration = Duration::from_millis(500);
 /// its turn was seen to be 300 milliseconds off.
 const LAST_ACCEPTS: Duration = Duration::from_secs(1);
 
-/// How often a draining server looks whether anything is left.
-const DRAIN_POLL: Duration = Duration::from_millis(50);
+/// How long who has come in may then still take to send the head of a request. A proxy sends it at once;
+/// what says nothing for so long are connections that were opened in advance.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Settings that all listeners of a process share.
 #[derive(Clone, Debug)]
@@ -164,7 +166,7 @@ impl Server {
     ///
     /// Must run inside a tokio runtime; workers have threads of their own.
     pub async fn run(self, shutdown: &Shutdown) -> io::Result<()> {
-        let in_flight = Arc::new(AtomicUsize::new(0));
+        let traffic = Arc::new(Traffic::default());
         let drain_time = self.options.drain_time;
         let mut servers = Vec::new();
         let mut doors = Vec::new();
@@ -178,7 +180,7 @@ impl Server {
                         .watch(shutdown.clone(), self.options.reload.clone()),
                 );
             }
-            servers.push(start(&self.options, listener, socket, &in_flight)?);
+            servers.push(start(&self.options, listener, socket, &traffic)?);
         }
         for bound in &self.bound {
             let scheme = if bound.tls { "https" } else { "http" };
@@ -187,9 +189,11 @@ impl Server {
         let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
         let stop = async {
             shutdown.begun().await;
-            shut(doors, shutdown).await;
+            traffic.end();
+            shut(doors, &traffic, shutdown).await;
+            // What is idle is closed with this, and what has not been read of it is lost.
             let stopping: Vec<_> = handles.iter().map(|handle| handle.stop(true)).collect();
-            drain(&in_flight, drain_time, shutdown).await;
+            drain(&traffic, drain_time, shutdown).await;
             // Not awaited before: an idle HTTP/2 connection would hold it up for the whole time.
             drop(stopping);
         };
@@ -209,42 +213,31 @@ impl Server {
     }
 }
 
-/// Lets nobody in any more, and has who is in accepted.
-async fn shut(doors: Vec<Door>, shutdown: &Shutdown) {
+/// Lets nobody in any more, and hears who is in.
+async fn shut(doors: Vec<Door>, traffic: &Traffic, shutdown: &Shutdown) {
     for door in &doors {
         if let Err(error) = door.shut() {
             // What then happens is rare enough: a client has to come in the very moment.
             tracing::debug!(%error, "connections that nobody has accepted yet are reset");
-            return;
         }
     }
+    let heard = async {
+        tokio::time::sleep(LAST_ACCEPTS).await;
+        let _ = tokio::time::timeout(LAST_WORDS, traffic.no_newcomers()).await;
+    };
     tokio::select! {
-        () = tokio::time::sleep(LAST_ACCEPTS) => {}
+        () = heard => {}
         () = shutdown.forced() => {}
     }
 }
 
 /// Returns when no request has been in flight for a moment, or there is no more time.
-async fn drain(in_flight: &AtomicUsize, drain_time: Duration, shutdown: &Shutdown) {
-    let idle = async {
-        let mut idle_since = None;
-        loop {
-            if in_flight.load(Relaxed) == 0 {
-                let since = idle_since.get_or_insert_with(tokio::time::Instant::now);
-                if since.elapsed() >= FLUSH_TIME {
-                    return;
-                }
-            } else {
-                idle_since = None;
-            }
-            tokio::time::sleep(DRAIN_POLL).await;
-        }
-    };
+async fn drain(traffic: &Traffic, drain_time: Duration, shutdown: &Shutdown) {
     tokio::select! {
-        () = idle => {}
+        () = traffic.idle_for(FLUSH_TIME) => {}
         () = shutdown.forced() => {}
         () = tokio::time::sleep(drain_time) => {
-            let cut_off = in_flight.load(Relaxed);
+            let cut_off = traffic.requests();
             tracing::warn!(cut_off, "drain time is up; closing connections with requests in flight");
         }
     }
@@ -254,14 +247,14 @@ fn start(
     options: &ServerOptions,
     listener: Listener,
     socket: Socket,
-    in_flight: &Arc<AtomicUsize>,
+    traffic: &Arc<Traffic>,
 ) -> io::Result<actix_web::dev::Server> {
     let observe = Observe {
         proxies: Arc::new(options.trusted_proxies.clone()),
         metrics: options.metrics.clone(),
         access_log: listener.access_log,
         traces: options.traces.clone().filter(|_| listener.traced),
-        in_flight: Arc::clone(in_flight),
+        traffic: Arc::clone(traffic),
     };
     let routes = listener.routes;
     let server = HttpServer::new(move || {
@@ -271,6 +264,7 @@ fn start(
             .default_service(web::to(not_found))
             .configure(move |config| routes.configure(config))
     })
+    .on_connect(Arc::clone(traffic).welcome())
     .disable_signals()
     .max_connections(options.max_connections)
     .keep_alive(options.keep_alive)

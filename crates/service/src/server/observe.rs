@@ -15,7 +15,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,12 +22,13 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError};
 use pin_project_lite::pin_project;
 
 use super::listener::AccessLog;
+use super::traffic::Traffic;
 use crate::client_address::TrustedProxies;
 use crate::error_body::error_response;
 use crate::health::is_probe;
@@ -48,7 +48,7 @@ pub(super) struct Observe {
     pub metrics: Option<HttpMetrics>,
     pub access_log: AccessLog,
     pub traces: Option<Traces>,
-    pub in_flight: Arc<AtomicUsize>,
+    pub traffic: Arc<Traffic>,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Observe
@@ -111,6 +111,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let shared = &self.worker.shared;
+        Traffic::has_asked(&request);
         let tls = request.app_config().secure();
         let context = RequestContext::new(request.head(), tls, &shared.proxies);
         request.extensions_mut().insert(context.clone());
@@ -170,6 +171,10 @@ where
                 response
                     .headers_mut()
                     .insert(request_id::HEADER, id.header_value());
+                if record.worker.shared.traffic.is_ending() {
+                    let head = response.response_mut().head_mut();
+                    head.set_connection_type(ConnectionType::Close);
+                }
                 record.status = response.status();
                 if record.context.handler().is_none()
                     && let Some(HandlerName(name)) = response.request().app_data()
@@ -314,7 +319,7 @@ struct Line {
 impl Record {
     fn begin(worker: Rc<Worker>, request: &ServiceRequest, context: RequestContext) -> Self {
         let shared = &worker.shared;
-        shared.in_flight.fetch_add(1, Relaxed);
+        shared.traffic.request_begins();
         if let Some(metrics) = &shared.metrics {
             metrics.begin();
         }
@@ -356,7 +361,7 @@ impl Drop for Record {
             0 => self.request_bytes,
             received => received,
         };
-        shared.in_flight.fetch_sub(1, Relaxed);
+        shared.traffic.request_ends();
         if let Some(metrics) = &shared.metrics {
             metrics.end();
             let key = SeriesKey {

@@ -4,9 +4,13 @@ use super::*;
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered_and_no_new_one_is_taken() {
-    let server = run_one(options());
+    let metrics = crate::metrics::Metrics::new();
+    let server = run_one(ServerOptions {
+        metrics: Some(HttpMetrics::register(&metrics, "registry")),
+        ..options()
+    });
     let slow = tokio::spawn(reqwest::get(server.url("/slow")));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until_counted(&metrics, &["registry_http_in_flight_requests 1"]).await;
     let address = server.address();
     server.shutdown.begin();
     tokio::time::sleep(2 * LAST_ACCEPTS).await;
@@ -85,6 +89,38 @@ async fn a_download_in_flight_arrives_in_full() {
     }
     assert_eq!(length, 512 * 64 * 1024);
     assert!(server.ended().await < Duration::from_secs(5));
+}
+
+/// A proxy that has a connection sends its request on it, and must not repeat it elsewhere.
+#[tokio::test]
+async fn who_has_come_in_and_not_spoken_yet_is_heard_and_told_not_to_come_again() {
+    let server = run_one(options());
+    let (mut fresh, mut known) = (connect(&server).await, connect(&server).await);
+    let answer = ask(&mut known).await;
+    assert!(!answer.contains("connection: close"), "{answer}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.begin();
+
+    while !ask(&mut known).await.contains("connection: close") {}
+    tokio::time::sleep(LAST_ACCEPTS + Duration::from_millis(500)).await;
+    let answer = ask(&mut fresh).await;
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(server.ended().await < Duration::from_secs(5));
+}
+
+async fn connect(server: &Running) -> TcpStream {
+    TcpStream::connect(server.address()).await.unwrap()
+}
+
+/// The head of the answer, in small letters.
+async fn ask(stream: &mut TcpStream) -> String {
+    let request = b"GET /who HTTP/1.1\r\nhost: a\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length.unwrap()]).to_lowercase();
+    assert!(answer.starts_with("http/1.1 200"), "{answer:?}");
+    answer
 }
 
 /// Whoever the kernel has let in is answered, also if the server has not accepted them yet. Without that,
