@@ -4,7 +4,9 @@
 mod addresses;
 mod clients;
 mod documented;
+mod fakes;
 mod handover;
+mod replicas;
 mod shipped;
 mod transport;
 mod uploads;
@@ -72,24 +74,4 @@ async fn the_two_servers_in_one_work_as_well() {
         repository.push(&image, "1").await;
         repository.expect_image(&image, "1").await;
     }
-}
-
-#[tokio::test]
-async fn nginx_passes_over_a_server_that_cannot_be_reached() {
-    let mut front = Front::new(Kind::Nginx, Variant::TwoHosts);
-    for port in ["5000", "5001"] {
-        let one = format!("server 127.0.0.1:{port};");
-        // Nobody listens on port 1.
-        let two = "server 127.0.0.1:1 max_fails=0;";
-        let both = format!("{two} {two} server 127.0.0.1:{port} max_fails=0;");
-        front = front.replace("two-hosts.conf", &one, &both);
-    }
-    let behind = Behind::start(front).await;
-    for tag in ["1", "2", "3"] {
-        let repository = behind.admin().repository("admin/app");
-        let image = Image::random();
-        repository.push(&image, tag).await;
-        repository.expect_image(&image, tag).await;
-    }
-    assert!(behind.proxy.error_log().contains("Connection refused"));
 }

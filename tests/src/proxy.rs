@@ -58,6 +58,8 @@ pub struct Front {
     /// The folder of blobs that it sends by itself.
     blobs: Option<PathBuf>,
     sends_blobs: bool,
+    /// Two of each server.
+    replicas: Option<Replicas>,
     /// Keeps the ports until they are needed.
     reserved: Vec<TcpListener>,
 }
@@ -69,6 +71,13 @@ struct Place {
     written: &'static str,
     name: String,
     port: u16,
+}
+
+/// `HOST:PORT` of two auth-servers and of two registries.
+#[derive(Clone, Debug)]
+struct Replicas {
+    auth: [String; 2],
+    registry: [String; 2],
 }
 
 struct Edit {
@@ -144,6 +153,7 @@ impl Front {
             certificate: None,
             blobs: None,
             sends_blobs: false,
+            replicas: None,
             reserved: reserved.into(),
         }
     }
@@ -237,6 +247,20 @@ impl Front {
         }
         self.start_before(pki, portcullis.auth_origin(), portcullis.origin())
             .await
+    }
+
+    /// Starts it in front of two of each, with the file for that.
+    pub async fn start_before_replicas(
+        mut self,
+        pki: &Pki,
+        auth: [&Url; 2],
+        registry: [&Url; 2],
+    ) -> Proxy {
+        self.replicas = Some(Replicas {
+            auth: auth.map(host),
+            registry: registry.map(host),
+        });
+        self.start_before(pki, auth[0], registry[0]).await
     }
 
     /// Starts it in front of these origins, whatever is there.

@@ -24,17 +24,21 @@ fn machine_with_certificates() -> Sandbox {
     sandbox
 }
 
+/// What a file offers besides, taken up.
+const SENDFILE: &str = "s/# ([iI]nclude portcullis.sendfile)/\\1/";
+const REPLICAS: &str = "s/# ([iI]nclude portcullis.replicas)/\\1/; /nclude portcullis.servers/d";
+
 #[test]
 fn nginx_accepts_every_file() {
     let sandbox = machine_with_certificates();
     for variant in Variant::ALL {
         let file = variant.file();
-        for sendfile in ["", "s/# include/include/"] {
+        for edit in ["", SENDFILE, REPLICAS] {
             let script = format!(
                 "rm -rf /etc/nginx/portcullis
                  cp -r nginx/portcullis /etc/nginx/
                  cp nginx/{file} /etc/nginx/conf.d/portcullis.conf
-                 sed -i '{sendfile}' /etc/nginx/conf.d/portcullis.conf
+                 sed -i -E '{edit}' /etc/nginx/conf.d/portcullis.conf
                  nginx -t"
             );
             let tested = sandbox.shell(&project(), &script).run().expect_success();
@@ -53,17 +57,18 @@ fn nginx_accepts_every_file() {
 #[test]
 fn apache_accepts_every_file() {
     let sandbox = machine_with_certificates();
-    let modules = "a2enmod --quiet ssl http2 headers proxy_http rewrite xsendfile
+    let modules = "a2enmod --quiet ssl http2 headers proxy_http rewrite
+                   a2enmod --quiet xsendfile proxy_balancer lbmethod_byrequests
                    echo 'ServerName localhost' > /etc/apache2/conf-enabled/name.conf";
     sandbox.shell(&project(), modules).run().expect_success();
     for variant in Variant::ALL {
         let file = variant.file();
-        for sendfile in ["", "s/# Include/Include/"] {
+        for edit in ["", SENDFILE, REPLICAS] {
             let script = format!(
                 "rm -rf /etc/apache2/portcullis
                  cp -r apache/portcullis /etc/apache2/
                  cp apache/{file} /etc/apache2/sites-available/portcullis.conf
-                 sed -i '{sendfile}' /etc/apache2/sites-available/portcullis.conf
+                 sed -i -E '{edit}' /etc/apache2/sites-available/portcullis.conf
                  a2ensite --quiet portcullis
                  apachectl configtest"
             );

@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A body that the test sends piece by piece.
-fn body() -> (mpsc::UnboundedSender<Bytes>, reqwest::Body) {
+pub fn body() -> (mpsc::UnboundedSender<Bytes>, reqwest::Body) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let pieces = stream::unfold(
         receiver,
@@ -42,18 +42,18 @@ fn repository(behind: &Behind, http1: bool) -> Repository {
 /// Waits until the registry has stored this many bytes of an upload that is under way.
 async fn arrived(behind: &Behind, repository: &str, bytes: usize) {
     let blobs = behind.portcullis.blob_folder();
-    let uploads = blobs
-        .parent()
-        .unwrap()
-        .join("repositories")
-        .join(repository)
-        .join("_uploads");
+    arrived_in(&blobs, repository, bytes, behind.proxy.kind()).await;
+}
+
+/// The same, by the folder of blobs.
+pub async fn arrived_in(blobs: &Path, repository: &str, bytes: usize, kind: Kind) {
+    let repositories = blobs.with_file_name("repositories");
+    let uploads = repositories.join(repository).join("_uploads");
     let enough = async {
         while stored(&uploads) < bytes as u64 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let kind = behind.proxy.kind();
     tokio::time::timeout(PATIENCE, enough)
         .await
         .unwrap_or_else(|_| {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Front, Kind};
+use super::{Front, Kind, Replicas};
 use crate::Invocation;
 use crate::pki::ServerCertificate;
 
@@ -76,6 +76,9 @@ impl Front {
                 )
                 .replace(BLOBS, &blobs.display().to_string());
         }
+        if let Some(replicas) = &self.replicas {
+            text = substitute_replicas(&text, replicas);
+        }
         let listen = match self.kind {
             Kind::Nginx => "listen 443 ",
             Kind::Apache => "<VirtualHost *:443>",
@@ -111,8 +114,13 @@ impl Front {
         let mut ports = vec![self.http, self.auth.port, self.registry.port];
         ports.dedup();
         let listen = lines(ports.iter().map(|port| format!("Listen {port}")));
+        let for_replicas: &[&str] = match self.replicas {
+            Some(_) => &["slotmem_shm", "proxy_balancer", "lbmethod_byrequests"],
+            None => &[],
+        };
         let modules = APACHE_MODULES
             .iter()
+            .chain(for_replicas)
             .flat_map(|module| ["load", "conf"].map(|kind| format!("{module}.{kind}")))
             .map(|file| format!("IncludeOptional /etc/apache2/mods-available/{file}"));
         let modules = lines(modules);
@@ -140,6 +148,28 @@ CustomLog {folder}/access.log short
             .args(["-f", "apache2.conf", "-D", "FOREGROUND"])
             .current_dir(folder)
     }
+}
+
+/// The second include in the place of the first, and addresses in the place of those in the file.
+fn substitute_replicas(text: &str, replicas: &Replicas) -> String {
+    let mut text = text.to_owned();
+    for include in ["include", "Include"] {
+        text = text
+            .replace(
+                &format!("\n{include} portcullis/servers.conf"),
+                &format!("\n# {include} portcullis/servers.conf"),
+            )
+            .replace(
+                &format!("# {include} portcullis/replicas.conf"),
+                &format!("{include} portcullis/replicas.conf"),
+            );
+    }
+    for (address, place) in [("10.0.0.11", 0), ("10.0.0.12", 1)] {
+        text = text
+            .replace(&format!("{address}:5001"), &replicas.auth[place])
+            .replace(&format!("{address}:5000"), &replicas.registry[place]);
+    }
+    text
 }
 
 /// The folder of blobs in our files.
