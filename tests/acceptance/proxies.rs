@@ -6,6 +6,8 @@ mod clients;
 mod documented;
 mod fakes;
 mod handover;
+mod handover_attacks;
+mod malformed;
 mod replicas;
 mod shipped;
 mod transport;

@@ -202,6 +202,13 @@ impl Front {
         self
     }
 
+    /// The same with a folder of blobs that is no registry's.
+    #[must_use]
+    pub fn sending_blobs_of(mut self, folder: &Path) -> Self {
+        self.blobs = Some(folder.to_owned());
+        self
+    }
+
     /// What clients ask for tokens.
     pub fn auth(&self) -> Url {
         let path = match self.variant {

@@ -20,33 +20,42 @@ const CLAIMS: [(&str, &str); 7] = [
 #[tokio::test]
 async fn the_servers_learn_who_asks_whatever_the_client_claims() {
     for kind in Kind::ALL {
-        // Over the loopback the client would have an address that is trusted itself.
-        let address = own_address();
-        let behind = Behind::start(Front::new(kind, Variant::TwoHosts).at(address)).await;
-        // HTTP/2 has no `Connection`.
-        let client = behind
-            .proxy
-            .client_with(&behind.pki, reqwest::ClientBuilder::http1_only);
-        for (name, value) in CLAIMS {
-            let answer = client.get("/v2/").header(name, value).send().await;
-            answer.expect(401);
-            // Asks the proxy to take away what it has just put there.
-            let answer = client.get("/v2/").header(name, value);
-            let answer = answer.header("connection", &format!("close, {name}"));
-            answer.send().await.expect(401);
-        }
+        for variant in Variant::ALL {
+            // Over the loopback the client would have an address that is trusted itself.
+            let address = own_address();
+            let behind = Behind::start(Front::new(kind, variant).at(address)).await;
+            // HTTP/2 has no `Connection`.
+            let client = behind
+                .proxy
+                .client_with(&behind.pki, reqwest::ClientBuilder::http1_only);
+            let paths: &[&str] = match variant {
+                Variant::PathPrefix => &["/v2/", "/portcullis/v2/"],
+                Variant::OneHost | Variant::TwoHosts => &["/v2/"],
+            };
+            for path in paths {
+                for (name, value) in CLAIMS {
+                    let answer = client.get(path).header(name, value).send().await;
+                    answer.expect(401);
+                    // Asks the proxy to take away what it has just put there.
+                    let answer = client.get(path).header(name, value);
+                    let answer = answer.header("connection", &format!("close, {name}"));
+                    answer.send().await.expect(401);
+                }
+            }
 
-        let log = behind.portcullis.log();
-        let requests = log.lines().filter(|line| line.contains("path=\"/v2/\""));
-        assert_eq!(requests.clone().count(), 2 * CLAIMS.len(), "{log}");
-        for line in requests {
-            assert!(
-                line.contains(&format!("client={address}")),
-                "{kind:?}: {line}"
-            );
-        }
-        for forged in ["203.0.113.9", "evil", "made-up"] {
-            assert!(!log.contains(forged), "{kind:?} passes {forged} on:\n{log}");
+            let log = behind.portcullis.log();
+            let requests = log.lines().filter(|line| line.contains("path=\"/v2/\""));
+            let expected = paths.len() * 2 * CLAIMS.len();
+            assert_eq!(requests.clone().count(), expected, "{log}");
+            for line in requests {
+                assert!(
+                    line.contains(&format!("client={address}")),
+                    "{kind:?}: {line}"
+                );
+            }
+            for forged in ["203.0.113.9", "evil", "made-up"] {
+                assert!(!log.contains(forged), "{kind:?} passes {forged} on:\n{log}");
+            }
         }
     }
 }
@@ -54,23 +63,29 @@ async fn the_servers_learn_who_asks_whatever_the_client_claims() {
 #[tokio::test]
 async fn the_audit_log_names_the_client_not_the_proxy() {
     for kind in Kind::ALL {
-        let address = own_address();
-        let behind = Behind::start(Front::new(kind, Variant::TwoHosts).at(address)).await;
-        let auth = acceptance::Client::with_http(behind.proxy.auth(), behind.pki.trusting());
-        let login = auth
-            .get("/jwt/auth?service=portcullis-registry")
-            .basic("admin", "wrong")
-            .header("x-forwarded-for", "203.0.113.9");
-        login.send().await.expect(401);
+        for variant in Variant::ALL {
+            let address = own_address();
+            let behind = Behind::start(Front::new(kind, variant).at(address)).await;
+            let login = behind
+                .anonymous()
+                .get(&format!(
+                    "{}jwt/auth?service=portcullis-registry",
+                    behind.proxy.auth()
+                ))
+                .basic("admin", "wrong")
+                .header("x-forwarded-for", "203.0.113.9");
+            login.send().await.expect(401);
 
-        let events = behind
-            .portcullis
-            .accounts(["auth", "audit", "--output", "json"]);
-        let events = events.run().expect_success().json();
-        let events = events.as_array().or(events["items"].as_array()).unwrap();
-        let failed = |event: &&Value| event["action"] == "login" && event["outcome"] == "failure";
-        let event = events.iter().find(failed).expect("a failed login");
-        assert_eq!(event["address"], json!(address.to_string()), "{event}");
+            let events = behind
+                .portcullis
+                .accounts(["auth", "audit", "--output", "json"]);
+            let events = events.run().expect_success().json();
+            let events = events.as_array().or(events["items"].as_array()).unwrap();
+            let failed =
+                |event: &&Value| event["action"] == "login" && event["outcome"] == "failure";
+            let event = events.iter().find(failed).expect("a failed login");
+            assert_eq!(event["address"], json!(address.to_string()), "{event}");
+        }
     }
 }
 

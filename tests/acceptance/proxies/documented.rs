@@ -1,6 +1,8 @@
 //! What the documents about proxies say to type, typed: on a machine where nothing is set up, with
 //! certificates from an authority that checks who asks, as Let's Encrypt does.
 
+use std::path::Path;
+
 use acceptance::content::unique;
 use acceptance::invocation::portcullis_binary;
 use acceptance::proxy::Kind;
@@ -130,6 +132,7 @@ async fn works_as_documented(kind: Kind) {
         "cp {}/hosts /etc/hosts
          ip address add 10.0.0.11 dev lo
          ip address add 10.0.0.12 dev lo
+         [ ! -e /proc/net/if_inet6 ] || ip address add fd00:5000::1/64 dev lo nodad
          echo 'APT::Get::Upgrade \"false\";' > /etc/apt/apt.conf.d/installed",
         sandbox.folder().display()
     );
@@ -175,6 +178,13 @@ async fn works_as_documented(kind: Kind) {
     }
     for name in ["last-modified", "docker-content-digest"] {
         assert!(head.contains(name), "no {name} in {head}");
+    }
+    if Path::new("/proc/net/if_inet6").exists() {
+        let script = "curl --silent --resolve 'registry.example.com:443:[fd00:5000::1]' \
+                      https://registry.example.com/v2/";
+        let asked = sandbox.shell(&project(), script).run().expect_success();
+        asked.expect_says(["UNAUTHORIZED"]);
+        assert!(registry.log().contains("client=fd00:5000::1"));
     }
     let log = registry.log();
     assert!(
