@@ -95,6 +95,8 @@ async fn two_replicas_are_restarted_one_after_the_other_and_no_request_is_lost()
 
         let images = load.end().await;
         println!("{images} images through {service}");
+        let log = deployment.log();
+        assert!(!log.contains("may be cut off"), "{log}");
     }
 }
 

@@ -217,8 +217,7 @@ impl Server {
 async fn shut(doors: Vec<Door>, traffic: &Traffic, shutdown: &Shutdown) {
     for door in &doors {
         if let Err(error) = door.shut() {
-            // What then happens is rare enough: a client has to come in the very moment.
-            tracing::debug!(%error, "connections that nobody has accepted yet are reset");
+            tracing::warn!(%error, "the kernel lets clients in to the end; the last of them may be cut off");
         }
     }
     let heard = async {
