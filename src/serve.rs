@@ -94,6 +94,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     } = registry_settings(registry_source(file))?;
     let log = &configuration.log;
     let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
+    say_unneeded(&configuration);
     let http = &configuration.http;
     let tls = load_tls(http.tls.as_ref())?;
     let clock = registry_server::Clock::system();
@@ -118,12 +119,14 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         routes(config);
     })
     .tls(tls)
+    .http2(!http.http2.disabled)
     .h2c(http.h2c.enabled)
     .access_log(access_log.clone());
     let debug = host.debug_listener(&http.debug, &health);
     let options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
+        blocking_threads: configuration.storage.filesystem.threads(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
         reload: host.reload.clone(),
         traces: host.traces.clone(),
@@ -152,6 +155,13 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     application.close().await;
     host.flush().await;
     Ok(())
+}
+
+/// Once, and in passing: many files have these keys.
+pub fn say_unneeded(configuration: &RegistryConfiguration) {
+    for sentence in configuration.unneeded() {
+        tracing::info!("{sentence}");
+    }
 }
 
 /// The configuration of a registry, read and checked as a whole.

@@ -30,6 +30,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     warnings.extend(registry_warnings);
     let log = &configuration.log;
     let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
+    serve::say_unneeded(&configuration);
 
     let clock = auth_server::clock::Clock::system();
     let auth = auth_server::Application::build(auth_settings, clock).await?;
@@ -65,6 +66,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     let server_options = ServerOptions {
         drain_time: http.draintimeout.get(),
         trusted_proxies: http.trustedproxies.clone(),
+        blocking_threads: configuration.storage.filesystem.threads(),
         metrics: Some(HttpMetrics::register(&host.metrics, "registry")),
         reload: host.reload.clone(),
         traces: host.traces.clone(),
@@ -109,6 +111,11 @@ pub fn registry_source(folder: &Path, auth: &AuthSettings) -> Source {
             folder.display().to_string(),
         ),
         ("REGISTRY_STORAGE_DELETE_ENABLED", "true".to_owned()),
+        // Who runs this to try something out is to meet the whole specification.
+        (
+            "REGISTRY_VALIDATION_MANIFESTS_URLS_ALLOW",
+            "['^https?://']".to_owned(),
+        ),
         ("REGISTRY_AUTH_TOKEN_AUTOREDIRECT", "true".to_owned()),
         (
             "REGISTRY_AUTH_TOKEN_SERVICE",

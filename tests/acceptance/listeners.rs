@@ -104,6 +104,62 @@ async fn old_versions_are_spoken_as_far_as_it_is_allowed() {
 }
 
 #[tokio::test]
+async fn http_2_over_tls_can_be_switched_off() {
+    let pki = Pki::new();
+    let certificate = pki.server([HOST]).issue();
+    let text = |disabled: bool| {
+        OPEN_REGISTRY.replace(
+            "  addr: 127.0.0.1:0\n",
+            &format!(
+                "  addr: 127.0.0.1:0\n  relativeurls: false\n  http2: {{disabled: {disabled}}}\n  \
+                 tls: {{certificate: {}, key: {}}}\n",
+                certificate.certificate.display(),
+                certificate.key.display()
+            ),
+        )
+    };
+    for (disabled, version) in [(false, "200 2"), (true, "200 1.1")] {
+        let mut registry = Configured::registry(&text(disabled)).start().await;
+        let asked = curl(&pki, &registry, &["--http2"]).expect_success();
+        assert_eq!(asked.stdout, version, "{asked}");
+        // A push of some size, which is told to go on by TLS.
+        let port = registry.origin().port().unwrap();
+        let script = format!(
+            "curl() {{ command curl -sS --cacert {} --resolve {HOST}:{port}:127.0.0.1 \"$@\"; }}
+             head -c 5000000 /dev/zero > layer
+             digest=sha256:$(sha256sum layer | cut -d' ' -f1)
+             upload=$(curl -X POST -D - -o /dev/null https://{HOST}:{port}/v2/app/blobs/uploads/ |
+               tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
+             case $upload in https://{HOST}:{port}/*) ;; *) echo \"$upload\"; exit 1 ;; esac
+             curl -f -T layer \"$upload?digest=$digest\"
+             curl -f https://{HOST}:{port}/v2/app/blobs/$digest | cmp - layer",
+            pki.root().display()
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let pushed = Invocation::new("bash").args(["-ec", &script]);
+        pushed.current_dir(folder.path()).run().expect_success();
+        let ended = std::time::Instant::now();
+        registry.process().stop().await;
+        assert!(ended.elapsed() < std::time::Duration::from_secs(20));
+    }
+}
+
+#[tokio::test]
+async fn cipher_suites_are_those_that_are_named() {
+    let pki = Pki::new();
+    let certificate = pki.server([HOST]).issue();
+    let suite = "ciphersuites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]".to_owned();
+    let registry = registry(&certificate, &[suite]).await;
+    for (suite, accepted) in [
+        ("ECDHE-ECDSA-AES256-GCM-SHA384", true),
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", false),
+    ] {
+        let asked = curl(&pki, &registry, &["--tls-max", "1.2", "--ciphers", suite]);
+        assert_eq!(asked.status.success(), accepted, "{suite}: {asked}");
+    }
+}
+
+#[tokio::test]
 async fn http_2_without_tls_is_for_who_asks() {
     let text = OPEN_REGISTRY.replace("http:\n", "http:\n  h2c:\n    enabled: true\n");
     for (text, version) in [(text.as_str(), "2"), (OPEN_REGISTRY, "")] {

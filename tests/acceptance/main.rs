@@ -25,6 +25,7 @@ mod configuration;
 mod crash;
 mod credentials;
 mod disk;
+mod distribution;
 mod doctor;
 mod documents;
 mod explorer;

@@ -4,6 +4,7 @@
 use service::config::{Source, load};
 
 use super::*;
+use crate::registry::{IndexRules, UrlRules};
 
 /// What the images of `registry:2` bring with them; people override it by variables.
 const IMAGE_2: &str = "
@@ -181,12 +182,10 @@ fn validation_that_is_disabled_disables_its_section_alone() {
         &[],
     )
     .unwrap();
-    assert!(off.rules.layer_urls.allow.is_empty() && off.rules.layer_urls.deny.is_empty());
-    assert!(!off.rules.complete_indexes);
-    assert_eq!(
-        (on.rules.layer_urls.allow.len(), on.rules.complete_indexes),
-        (1, true)
-    );
+    assert!(matches!(off.rules.urls, UrlRules::Any));
+    assert_eq!(off.rules.indexes, IndexRules::Sparse);
+    assert!(matches!(on.rules.urls, UrlRules::Matching { .. }));
+    assert_eq!(on.rules.indexes, IndexRules::Complete);
 }
 
 #[test]

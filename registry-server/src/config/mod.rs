@@ -6,7 +6,8 @@
 //! what the server works with: everything is checked, and nothing is left to be decided.
 //!
 //! Our own keys: `database`, `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`.
-//! Keys that cannot be followed are in [`refused`].
+//! Keys that cannot be followed are in [`refused`], those that there is nothing to do for in
+//! [`unneeded`].
 
 mod health;
 #[cfg(test)]
@@ -15,16 +16,21 @@ mod refused;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod unneeded;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use database::DatabaseUrl;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use service::client_address::TrustedProxies;
 use service::config::{Duration, Obsolete};
 use service::server::{DebugSettings, TlsSettings};
 use service::telemetry::{Format, Level};
+
+use self::unneeded::{Cache, Redirect, TagLookup};
+use crate::oci::Platform;
 
 pub use self::health::{FileCheck, Health, HealthSettings, HttpCheck, TcpCheck};
 pub use self::settings::{
@@ -138,11 +144,11 @@ pub struct Storage {
     pub maintenance: Maintenance,
 
     #[serde(default)]
-    cache: Obsolete,
+    cache: Option<Cache>,
     #[serde(default)]
-    redirect: Obsolete,
+    redirect: Option<Redirect>,
     #[serde(default)]
-    tag: Obsolete,
+    tag: Option<TagLookup>,
     #[serde(default, deserialize_with = "refused::in_memory")]
     inmemory: (),
     #[serde(default, deserialize_with = "refused::object_storage")]
@@ -162,15 +168,28 @@ pub struct Storage {
 pub struct Filesystem {
     /// Blobs are at `docker/registry/v2/blobs` below it.
     pub rootdirectory: PathBuf,
-    maxthreads: Obsolete,
+    /// How many operations on files may wait for the disk at a time.
+    pub maxthreads: Option<u64>,
 }
 
 impl Default for Filesystem {
     fn default() -> Self {
         Self {
             rootdirectory: PathBuf::from("/var/lib/registry"),
-            maxthreads: Obsolete,
+            maxthreads: None,
         }
+    }
+}
+
+/// What distribution raises a smaller number to.
+const FEWEST_THREADS: u64 = 25;
+
+impl Filesystem {
+    /// Threads that wait for the disk on behalf of requests, if somebody limits them.
+    #[must_use]
+    pub fn threads(&self) -> Option<usize> {
+        let threads = self.maxthreads?.max(FEWEST_THREADS);
+        Some(usize::try_from(threads).unwrap_or(usize::MAX))
     }
 }
 
@@ -295,10 +314,10 @@ pub struct Http {
     pub idletimeout: Duration,
     pub sendfile: Sendfile,
 
+    pub http2: Http2,
     pub h2c: H2c,
 
-    secret: Obsolete,
-    http2: Obsolete,
+    secret: Option<IgnoredAny>,
 }
 
 impl Default for Http {
@@ -316,12 +335,12 @@ impl Default for Http {
             )]),
             tls: None,
             debug: DebugSettings::default(),
-            http2: Obsolete,
             trustedproxies: TrustedProxies::default(),
             idletimeout: Duration::from_secs(60),
             sendfile: Sendfile::default(),
+            http2: Http2::default(),
             h2c: H2c::default(),
-            secret: Obsolete,
+            secret: None,
         }
     }
 }
@@ -353,6 +372,13 @@ pub enum Net {
     #[default]
     Tcp,
     Unix,
+}
+
+/// HTTP/2 over TLS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Http2 {
+    pub disabled: bool,
 }
 
 /// HTTP/2 without TLS.
@@ -405,7 +431,8 @@ pub struct ManifestValidation {
     pub indexes: IndexValidation,
 }
 
-/// The URLs that layers stored elsewhere may name: regular expressions.
+/// The URLs that manifests may name as places of content: regular expressions. Without any, none
+/// is accepted, as in distribution.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct UrlValidation {
@@ -428,14 +455,8 @@ pub enum IndexPlatforms {
     /// None: an index may be sparse.
     #[default]
     None,
-    /// Those of `platformlist`.
+    /// Those of `platformlist`; if it is empty, as in distribution, all.
     List,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Platform {
-    pub architecture: String,
-    pub os: String,
 }
 
 #[derive(Debug, Deserialize)]

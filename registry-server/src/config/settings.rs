@@ -15,7 +15,7 @@ use super::{
 };
 use crate::blob_store::blob_folder;
 use crate::http::Handover;
-use crate::registry::{Rules, UrlRules};
+use crate::registry::{IndexRules, Rules, UrlRules};
 
 /// What the server works with.
 #[derive(Clone, Debug)]
@@ -296,30 +296,26 @@ fn key_set(text: &str) -> Result<KeyLocation, InvalidSettings> {
 fn rules(configuration: &Configuration) -> Result<Rules, InvalidSettings> {
     let validation = &configuration.validation;
     let indexes = &validation.manifests.indexes;
-    let complete_indexes = match indexes.platforms {
-        IndexPlatforms::None => false,
-        IndexPlatforms::All => !validation.disabled,
-        IndexPlatforms::List => {
-            return Err(invalid(
-                "validation.manifests.indexes.platforms",
-                "`list` is not supported: use `all` or `none`",
-            ));
-        }
+    let listed = &indexes.platformlist;
+    let indexes = match indexes.platforms {
+        _ if validation.disabled => IndexRules::Sparse,
+        IndexPlatforms::None => IndexRules::Sparse,
+        IndexPlatforms::List if !listed.is_empty() => IndexRules::Platforms(listed.clone()),
+        IndexPlatforms::List | IndexPlatforms::All => IndexRules::Complete,
     };
     let urls = &validation.manifests.urls;
-    let layer_urls = UrlRules {
-        allow: patterns("validation.manifests.urls.allow", &urls.allow)?,
-        deny: patterns("validation.manifests.urls.deny", &urls.deny)?,
+    let allow = patterns("validation.manifests.urls.allow", &urls.allow)?;
+    let deny = patterns("validation.manifests.urls.deny", &urls.deny)?;
+    let urls = match (allow.as_slice(), deny.as_slice()) {
+        _ if validation.disabled => UrlRules::Any,
+        ([], []) => UrlRules::None,
+        _ => UrlRules::Matching { allow, deny },
     };
     Ok(Rules {
         deletion: configuration.storage.delete.enabled,
         read_only: configuration.storage.maintenance.readonly.enabled,
-        complete_indexes,
-        layer_urls: if validation.disabled {
-            UrlRules::default()
-        } else {
-            layer_urls
-        },
+        indexes,
+        urls,
     })
 }
 

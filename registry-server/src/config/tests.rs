@@ -3,6 +3,7 @@ use std::time::Duration;
 use service::config::{Source, load};
 
 use super::*;
+use crate::registry::{IndexRules, UrlRules};
 
 const MINIMAL: &str = "
 version: 0.1
@@ -115,8 +116,11 @@ tags: {maxtags: 50}
     )
     .unwrap();
     assert!(settings.rules.deletion && settings.rules.read_only);
-    assert!(settings.rules.complete_indexes);
-    assert_eq!(settings.rules.layer_urls.allow.len(), 1);
+    assert_eq!(settings.rules.indexes, IndexRules::Complete);
+    assert!(matches!(
+        settings.rules.urls,
+        UrlRules::Matching { allow, deny } if allow.len() == 1 && deny.len() == 1
+    ));
     assert_eq!(settings.web.prefix.as_str(), "/my/registry");
     assert_eq!(
         settings.web.location,
@@ -242,6 +246,114 @@ health:
 }
 
 #[test]
+fn manifests_are_checked_as_distribution_would() {
+    let rules = |validation: &str| {
+        let yaml = format!("{MINIMAL}validation: {validation}\n");
+        read(&yaml).unwrap().rules
+    };
+    let platform = Platform {
+        architecture: "amd64".to_owned(),
+        os: "linux".to_owned(),
+    };
+    let list = "platformlist: [{architecture: amd64, os: linux}]";
+    for (indexes, expected) in [
+        ("{}".to_owned(), IndexRules::Sparse),
+        (format!("{{platforms: none, {list}}}"), IndexRules::Sparse),
+        ("{platforms: all}".to_owned(), IndexRules::Complete),
+        ("{platforms: list}".to_owned(), IndexRules::Complete),
+        (
+            format!("{{platforms: list, {list}}}"),
+            IndexRules::Platforms(vec![platform]),
+        ),
+    ] {
+        let of = |disabled: bool| {
+            rules(&format!(
+                "{{disabled: {disabled}, manifests: {{indexes: {indexes}}}}}"
+            ))
+            .indexes
+        };
+        assert_eq!(of(false), expected, "{indexes}");
+        assert_eq!(of(true), IndexRules::Sparse, "{indexes}");
+    }
+    assert!(matches!(read(MINIMAL).unwrap().rules.urls, UrlRules::None));
+    assert!(matches!(rules("{disabled: true}").urls, UrlRules::Any));
+    for urls in ["{allow: [a]}", "{deny: [a]}", "{allow: [a], deny: [b]}"] {
+        let rules = rules(&format!("{{manifests: {{urls: {urls}}}}}"));
+        assert!(matches!(rules.urls, UrlRules::Matching { .. }), "{urls}");
+    }
+}
+
+#[test]
+fn threads_are_limited_if_somebody_says_so() {
+    for (written, threads) in [
+        ("", None),
+        ("maxthreads: 100", Some(100)),
+        ("maxthreads: 7", Some(25)),
+    ] {
+        let yaml = MINIMAL.replace(
+            "rootdirectory: /data",
+            &format!("rootdirectory: /data, {written}"),
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yml");
+        std::fs::write(&file, yaml).unwrap();
+        let source = Source::new("REGISTRY").file(&file).variables([("", ""); 0]);
+        let (configuration, _) = load::<Configuration>(&source).unwrap();
+        assert_eq!(configuration.storage.filesystem.threads(), threads);
+    }
+    let error = read(&MINIMAL.replace("/data", "/data, maxthreads: lots")).unwrap_err();
+    assert!(error.contains("storage.filesystem.maxthreads"), "{error}");
+}
+
+#[test]
+fn what_changes_nothing_is_read_strictly_and_told_once() {
+    let yaml = "
+version: 0.1
+storage:
+  filesystem: {rootdirectory: /data}
+  cache: {blobdescriptor: inmemory, blobdescriptorsize: 10000}
+  redirect: {disable: true}
+  tag: {concurrencylimit: 8}
+http: {secret: hidden}
+auth: none
+";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yml");
+    std::fs::write(&file, yaml).unwrap();
+    let source = Source::new("REGISTRY").file(&file).variables([("", ""); 0]);
+    let (configuration, warnings) = load::<Configuration>(&source).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let told = configuration.unneeded();
+    for (told, key) in told.iter().zip([
+        "storage.cache",
+        "storage.redirect",
+        "storage.tag",
+        "http.secret",
+    ]) {
+        assert!(told.starts_with(key) && !told.contains("hidden"), "{told}");
+    }
+    assert_eq!(told.len(), 4);
+    for (right, wrong, says) in [
+        (
+            "disable: true",
+            "disable: maybe",
+            "storage.redirect.disable: expected true or false",
+        ),
+        ("disable:", "disabel:", "did you mean `disable`?"),
+        (
+            "concurrencylimit: 8",
+            "concurrencylimit: -1",
+            "storage.tag.concurrencylimit",
+        ),
+        ("inmemory", "memory", "did you mean `inmemory`?"),
+        ("10000", "many", "storage.cache.blobdescriptorsize"),
+    ] {
+        let error = read(&yaml.replace(right, wrong)).unwrap_err();
+        assert!(error.contains(says), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn nobody_is_let_in_by_omission() {
     let error = read(&MINIMAL.replace("auth: none", "")).unwrap_err();
     assert!(error.starts_with("auth: "), "{error}");
@@ -322,8 +434,8 @@ fn values_that_cannot_be_followed_name_their_key() {
             "validation.manifests.urls.allow",
         ),
         (
-            format!("{MINIMAL}validation: {{manifests: {{indexes: {{platforms: list}}}}}}"),
-            "validation.manifests.indexes.platforms",
+            format!("{MINIMAL}validation: {{manifests: {{urls: {{deny: ['*']}}}}}}"),
+            "validation.manifests.urls.deny",
         ),
         (
             format!("{MINIMAL}health: {{file: [{{file: ''}}]}}"),

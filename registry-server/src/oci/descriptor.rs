@@ -4,12 +4,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::fields::{FieldError, Fields};
 use super::{Digest, DigestError, media_type};
 
 /// The keys that mean something to a registry.
-const KNOWN: &[&str] = &["mediaType", "digest", "size", "urls", "data"];
+const KNOWN: &[&str] = &["mediaType", "digest", "size", "urls", "data", "platform"];
 
 /// Media type, digest and size of content that is somewhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,15 @@ pub struct Descriptor {
     pub size: u64,
     /// Where else the content may be had.
     pub urls: Vec<String>,
+    /// Of an entry of an index: what its image runs on.
+    pub platform: Option<Platform>,
+}
+
+/// What an image runs on, in Go's words: `linux`, `amd64`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    pub architecture: String,
+    pub os: String,
 }
 
 /// Why a descriptor is refused.
@@ -36,6 +47,8 @@ pub enum DescriptorError {
     Digest(#[from] DigestError),
     #[error("`size` is not a whole number from 0 to 9223372036854775807")]
     Size,
+    #[error("`platform`: {0}")]
+    Platform(#[source] serde_json::Error),
     #[error("`data` is not base64")]
     DataEncoding,
     #[error("`data` is not the content that `digest` and `size` name")]
@@ -58,6 +71,7 @@ impl Descriptor {
             digest: digest.parse()?,
             size: u64::try_from(size).map_err(|_| DescriptorError::Size)?,
             urls: fields.get("urls")?.unwrap_or_default(),
+            platform: fields.raw("platform").map(platform).transpose()?,
         };
         if let Some(data) = fields.get::<String>("data")? {
             descriptor.check_data(&data)?;
@@ -95,6 +109,16 @@ impl Descriptor {
     }
 }
 
+/// Both keys may be missing: nobody has ever refused an index for that.
+fn platform(json: &RawValue) -> Result<Platform, DescriptorError> {
+    let fields = Fields::parse(json.get().as_bytes(), &["architecture", "os"])
+        .map_err(DescriptorError::Platform)?;
+    Ok(Platform {
+        architecture: fields.get("architecture")?.unwrap_or_default(),
+        os: fields.get("os")?.unwrap_or_default(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -123,9 +147,45 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_kept_out_of_the_way() {
-        let descriptor = parse(&with("platform", json!({"os": "linux"}))).unwrap();
+        let descriptor = parse(&with("annotations", json!({"os": "linux"}))).unwrap();
         assert_eq!(descriptor.size, 5);
         assert!(descriptor.is_required());
+        assert_eq!(descriptor.platform, None);
+    }
+
+    #[test]
+    fn a_platform_is_read_as_every_client_would() {
+        let of = |architecture: &str, os: &str| {
+            Some(Platform {
+                architecture: architecture.to_owned(),
+                os: os.to_owned(),
+            })
+        };
+        for (json, platform) in [
+            (
+                json!({"architecture": "arm64", "os": "linux", "variant": "v8"}),
+                of("arm64", "linux"),
+            ),
+            (
+                json!({"os": "windows", "os.version": "10"}),
+                of("", "windows"),
+            ),
+            (json!({"architecture": null}), of("", "")),
+            (Value::Null, None),
+        ] {
+            assert_eq!(parse(&with("platform", json)).unwrap().platform, platform);
+        }
+        let twice = r#"{"os": "linux", "os": "windows"}"#;
+        for wrong in [r#""linux""#, r#"{"os": 7}"#, r#"{"OS": "linux"}"#, twice] {
+            let descriptor = with("platform", json!("X"))
+                .to_string()
+                .replace("\"X\"", wrong);
+            let error = Descriptor::parse(descriptor.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().contains("os") || wrong.starts_with('"'),
+                "{error}"
+            );
+        }
     }
 
     #[test]

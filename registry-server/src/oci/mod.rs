@@ -17,7 +17,7 @@ mod manifest;
 pub mod media_type;
 mod reference;
 
-pub use self::descriptor::{Descriptor, DescriptorError};
+pub use self::descriptor::{Descriptor, DescriptorError, Platform};
 pub use self::digest::{Algorithm, Digest, DigestError};
 pub use self::hasher::{Hasher, Midstate, MidstateError};
 pub use self::manifest::{

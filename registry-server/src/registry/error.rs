@@ -40,7 +40,10 @@ pub enum Error {
 
     #[error(transparent)]
     ManifestInvalid(#[from] ManifestError),
-    #[error("the URL {0:?} is not one that layers of this registry may be fetched from")]
+    #[error(
+        "clients would fetch content from {0:?}, which this registry does not allow: see \
+         `validation.manifests.urls.allow` in its configuration"
+    )]
     UrlForbidden(String),
     /// A manifest names content that the repository does not have.
     #[error("the manifest names content that the repository does not have")]

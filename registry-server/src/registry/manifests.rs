@@ -91,13 +91,14 @@ impl Registry {
         self.transaction(async |tx, now| {
             let due = now + REVIEW_DELAY;
             let repository = metadata::repositories::ensure(tx, access.repository(), now).await?;
-            if self.rules.load().complete_indexes {
-                let listed: Vec<&Digest> = content
-                    .manifests
-                    .iter()
-                    .map(|entry| &entry.digest)
-                    .collect();
-                let missing = metadata::manifests::missing(tx, repository, &listed).await?;
+            let required: Vec<&Digest> = {
+                let rules = self.rules.load();
+                let entries = content.manifests.iter();
+                let required = entries.filter(|entry| rules.indexes.requires(entry));
+                required.map(|entry| &entry.digest).collect()
+            };
+            if !required.is_empty() {
+                let missing = metadata::manifests::missing(tx, repository, &required).await?;
                 if !missing.is_empty() {
                     return Err(Error::ContentMissing(missing));
                 }
@@ -122,8 +123,14 @@ impl Registry {
     }
 
     fn check_urls(&self, content: &Manifest) -> Result<(), Error> {
-        let mut urls = content.layers.iter().flat_map(|layer| &layer.urls);
-        match urls.find(|url| !self.rules.load().layer_urls.accept(url)) {
+        let content = content
+            .config
+            .iter()
+            .chain(&content.layers)
+            .chain(&content.manifests);
+        let rules = self.rules.load();
+        let mut urls = content.flat_map(|descriptor| &descriptor.urls);
+        match urls.find(|url| !rules.urls.accept(url)) {
             Some(url) => Err(Error::UrlForbidden(url.clone())),
             None => Ok(()),
         }

@@ -14,6 +14,7 @@ mod error;
 mod manifests;
 mod referrers;
 mod repositories;
+mod rules;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use registry_token::RepositoryName;
 pub use self::error::{Error, Interrupted};
 pub use self::manifests::PushedManifest;
 pub use self::referrers::{Referrer, Referrers};
+pub use self::rules::{IndexRules, Rules, UrlRules};
 use crate::blob_store::{Blob, BlobStore};
 use crate::clock::Clock;
 pub use crate::metadata::manifests::StoredManifest;
@@ -49,33 +51,6 @@ const OPEN_BLOBS: u64 = 512;
 /// How long a blob that was shown once is shown without asking the database: as long as a deletion
 /// on another replica may go unnoticed here. Deletions on this one take effect at once.
 const OPEN_BLOB_LIFETIME: Duration = Duration::from_secs(5);
-
-/// What the configuration decides.
-#[derive(Clone, Debug, Default)]
-pub struct Rules {
-    /// Tags, manifests and blobs may be deleted.
-    pub deletion: bool,
-    /// Nothing may be written.
-    pub read_only: bool,
-    /// Indexes must find their manifests.
-    pub complete_indexes: bool,
-    /// The URLs that layers stored elsewhere may name.
-    pub layer_urls: UrlRules,
-}
-
-/// Which URLs are accepted: those that match one of `allow`, if there is any, and none of `deny`.
-#[derive(Clone, Debug, Default)]
-pub struct UrlRules {
-    pub allow: Vec<regex::Regex>,
-    pub deny: Vec<regex::Regex>,
-}
-
-impl UrlRules {
-    fn accept(&self, url: &str) -> bool {
-        let matches = |patterns: &[regex::Regex]| patterns.iter().any(|p| p.is_match(url));
-        (self.allow.is_empty() || matches(&self.allow)) && !matches(&self.deny)
-    }
-}
 
 /// The registry.
 #[derive(Debug)]

@@ -52,6 +52,7 @@ pub struct Listener {
     pub(super) name: &'static str,
     pub(super) address: Address,
     pub(super) tls: Option<Tls>,
+    pub(super) http2: bool,
     pub(super) h2c: bool,
     pub(super) access_log: AccessLog,
     pub(super) traced: bool,
@@ -78,6 +79,7 @@ impl Listener {
             name,
             address,
             tls: None,
+            http2: true,
             h2c: false,
             access_log: AccessLog::new(true),
             traced: true,
@@ -89,6 +91,13 @@ impl Listener {
     #[must_use]
     pub fn tls(mut self, tls: Option<Tls>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Whether HTTP/2 is offered over TLS; it is by default.
+    #[must_use]
+    pub fn http2(mut self, on: bool) -> Self {
+        self.http2 = on;
         self
     }
 

@@ -4,6 +4,7 @@
 //! [`Shutdown`]. What is served is in the [`Listener`]s.
 
 mod door;
+mod http1;
 mod listener;
 mod observe;
 mod settings;
@@ -14,6 +15,7 @@ mod traffic;
 
 use std::fmt;
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +53,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct ServerOptions {
     /// Worker threads per listener; None: one per processor.
     pub workers: Option<usize>,
+    /// Threads that wait for disks on behalf of all workers of a listener; None: 512.
+    pub blocking_threads: Option<usize>,
     /// Open connections per worker, before new ones wait in the kernel's queue.
     pub max_connections: usize,
     /// How long an idle connection is kept for its next request.
@@ -74,6 +78,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             workers: None,
+            blocking_threads: None,
             max_connections: 25_000,
             // Longer than the 60 s after which Nginx and most load balancers give up an idle
             // connection: the side that sends the next request should be the one that closes.
@@ -86,6 +91,23 @@ impl Default for ServerOptions {
             traces: None,
             reload: Reload::default(),
         }
+    }
+}
+
+impl ServerOptions {
+    fn workers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        self.workers.unwrap_or_else(processors).max(1)
+    }
+
+    /// Each worker has threads of its own.
+    fn blocking_threads_per_worker(&self) -> Option<usize> {
+        let threads = self.blocking_threads?;
+        Some((threads / self.workers()).max(1))
+    }
+
+    fn shutdown_seconds(&self) -> u64 {
+        self.drain_time.as_secs().saturating_add(1)
     }
 }
 
@@ -249,6 +271,7 @@ fn start(
     traffic: &Arc<Traffic>,
 ) -> io::Result<actix_web::dev::Server> {
     let observe = Observe {
+        tls: listener.tls.is_some(),
         proxies: Arc::new(options.trusted_proxies.clone()),
         metrics: options.metrics.clone(),
         access_log: listener.access_log,
@@ -256,23 +279,31 @@ fn start(
         traffic: Arc::clone(traffic),
     };
     let routes = listener.routes;
-    let server = HttpServer::new(move || {
+    let application = move || {
         let routes = routes.clone();
         App::new()
             .wrap(observe.clone())
             .default_service(web::to(not_found))
             .configure(move |config| routes.configure(config))
-    })
-    .on_connect(Arc::clone(traffic).welcome())
-    .disable_signals()
-    .max_connections(options.max_connections)
-    .keep_alive(options.keep_alive)
-    .client_request_timeout(options.head_timeout)
-    .tls_handshake_timeout(options.handshake_timeout)
-    .tcp_nodelay(true)
-    .shutdown_timeout(options.drain_time.as_secs().saturating_add(1));
-    let server = match options.workers {
-        Some(workers) => server.workers(workers.max(1)),
+    };
+    let socket = match (socket, &listener.tls) {
+        (Socket::Tcp(socket), Some(tls)) if !listener.http2 => {
+            return http1::start(options, socket, tls.config(), traffic, application);
+        }
+        (socket, _) => socket,
+    };
+    let server = HttpServer::new(application)
+        .on_connect(Arc::clone(traffic).welcome())
+        .disable_signals()
+        .workers(options.workers())
+        .max_connections(options.max_connections)
+        .keep_alive(options.keep_alive)
+        .client_request_timeout(options.head_timeout)
+        .tls_handshake_timeout(options.handshake_timeout)
+        .tcp_nodelay(true)
+        .shutdown_timeout(options.shutdown_seconds());
+    let server = match options.blocking_threads_per_worker() {
+        Some(threads) => server.worker_max_blocking_threads(threads),
         None => server,
     };
     let server = match (socket, listener.tls) {

@@ -44,6 +44,8 @@ const WITHOUT_ANSWER: u16 = 499;
 /// Shared by all workers of a listener.
 #[derive(Clone)]
 pub(super) struct Observe {
+    /// Whether clients come over TLS.
+    pub tls: bool,
     pub proxies: Arc<TrustedProxies>,
     pub metrics: Option<HttpMetrics>,
     pub access_log: AccessLog,
@@ -112,8 +114,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let shared = &self.worker.shared;
         Traffic::has_asked(&request);
-        let tls = request.app_config().secure();
-        let context = RequestContext::new(request.head(), tls, &shared.proxies);
+        let context = RequestContext::new(request.head(), shared.tls, &shared.proxies);
         request.extensions_mut().insert(context.clone());
         let record = Record::begin(Rc::clone(&self.worker), &request, context.clone());
         let mut scope = Scope::new(context.id().clone());

@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::auth::{Delete, Gatekeeper, Presented, Pull, Push};
-use crate::oci::{Algorithm, Digest, Reference, media_type};
-use crate::registry::{Error, PushedManifest, REVIEW_DELAY, Rules, UrlRules};
+use crate::oci::{Algorithm, Digest, Platform, Reference, media_type};
+use crate::registry::{Error, IndexRules, PushedManifest, REVIEW_DELAY, Rules, UrlRules};
 use crate::testing::{TestRegistry, image};
 
 fn tag(name: &str) -> Reference {
@@ -256,54 +256,109 @@ async fn maintenance_stops_every_kind_of_writing() {
     }
 }
 
-#[tokio::test]
-async fn indexes_may_be_sparse_unless_the_rules_want_them_complete() {
-    let index = |child: &Digest| {
-        json!({
-            "schemaVersion": 2,
-            "mediaType": media_type::OCI_INDEX,
-            "manifests": [
-                {"mediaType": media_type::OCI_MANIFEST, "digest": child, "size": 1},
-            ],
-        })
+fn index(children: &[(&Digest, &str)]) -> Value {
+    let entry = |(digest, architecture): &(&Digest, &str)| {
+        let mut entry = json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 1});
+        if !architecture.is_empty() {
+            entry["platform"] = json!({"architecture": architecture, "os": "linux"});
+        }
+        entry
     };
-    let absent = Digest::of(Algorithm::Sha256, b"absent");
-    let (registry, _) = with_image(Rules::default()).await;
-    put(&registry, "a", "v1", &index(&absent)).await.unwrap();
-
-    let (registry, present) = with_image(Rules {
-        complete_indexes: true,
-        ..Rules::default()
+    json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_INDEX,
+        "manifests": children.iter().map(entry).collect::<Vec<_>>(),
     })
-    .await;
-    put(&registry, "a", "v1", &index(&present)).await.unwrap();
-    let result = put(&registry, "a", "v1", &index(&absent)).await;
-    assert!(matches!(result, Err(Error::ContentMissing(missing)) if missing == [absent]));
 }
 
 #[tokio::test]
-async fn urls_of_layers_are_checked() {
-    let layer_urls = UrlRules {
-        allow: vec![regex::Regex::new("^https://good\\.test/").unwrap()],
-        deny: vec![regex::Regex::new("secret").unwrap()],
+async fn indexes_may_be_sparse_unless_the_rules_want_them_complete() {
+    let absent = Digest::of(Algorithm::Sha256, b"absent");
+    let listed = |architecture: &str| Platform {
+        architecture: architecture.to_owned(),
+        os: "linux".to_owned(),
     };
-    let (registry, _) = with_image(Rules {
-        layer_urls,
+    let windows = Platform {
+        architecture: "arm64".to_owned(),
+        os: "windows".to_owned(),
+    };
+    // Whether an index is accepted that lacks: everything, arm64, what runs nowhere in particular.
+    for (indexes, accepted) in [
+        (IndexRules::Sparse, [true, true, true]),
+        (IndexRules::Complete, [false, false, false]),
+        (
+            IndexRules::Platforms(vec![listed("arm64")]),
+            [false, false, true],
+        ),
+        (
+            IndexRules::Platforms(vec![listed("amd64")]),
+            [false, true, true],
+        ),
+        (IndexRules::Platforms(vec![windows]), [true, true, true]),
+    ] {
+        let rules = Rules {
+            indexes: indexes.clone(),
+            ..Rules::default()
+        };
+        let (registry, present) = with_image(rules).await;
+        let full = index(&[(&present, "amd64"), (&present, "arm64"), (&present, "")]);
+        put(&registry, "a", "v1", &full).await.unwrap();
+        let lacking = [
+            index(&[(&absent, "amd64"), (&absent, "arm64"), (&absent, "")]),
+            index(&[(&present, "amd64"), (&absent, "arm64")]),
+            index(&[(&present, "amd64"), (&absent, "")]),
+        ];
+        for (index, accepted) in lacking.iter().zip(accepted) {
+            let result = put(&registry, "a", "v1", index).await;
+            match result {
+                Ok(_) => assert!(accepted, "{indexes:?}: {index}"),
+                Err(Error::ContentMissing(missing)) => {
+                    assert!(
+                        !accepted && missing.contains(&absent),
+                        "{indexes:?}: {index}"
+                    );
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn urls_are_checked_wherever_a_client_would_follow_them() {
+    let urls = UrlRules::Matching {
+        allow: vec![regex::Regex::new("^https://good\\.test/").unwrap()],
+        deny: Vec::new(),
+    };
+    let strict = Rules {
+        urls,
         ..Rules::default()
-    })
-    .await;
+    };
+    let ((registry, _), (nowhere, _)) =
+        tokio::join!(with_image(strict), with_image(Rules::default()));
+    let absent = Digest::of(Algorithm::Sha256, b"absent");
     for (url, accepted) in [
         ("https://good.test/layer", true),
-        ("https://good.test/secret", false),
         ("https://bad.test/layer", false),
+        ("https://good.test/layer#part", false),
     ] {
-        let mut manifest = image(&[b"config", b"elsewhere"]);
-        manifest["layers"][0]["urls"] = json!([url]);
-        let result = put(&registry, "a", "v1", &manifest).await;
-        match result {
-            Ok(_) => assert!(accepted, "{url}"),
-            Err(Error::UrlForbidden(named)) => assert!(!accepted && named == url),
-            Err(error) => panic!("{error}"),
+        let mut layer = image(&[b"config", b"elsewhere"]);
+        layer["layers"][0]["urls"] = json!(["https://good.test/", url]);
+        let mut config = image(&[b"config"]);
+        config["config"]["urls"] = json!([url]);
+        let mut entry = index(&[(&absent, "amd64")]);
+        entry["manifests"][0]["urls"] = json!([url]);
+        for manifest in [layer, config, entry] {
+            match put(&registry, "a", "v1", &manifest).await {
+                Ok(_) => assert!(accepted, "{manifest}"),
+                Err(Error::UrlForbidden(named)) => assert!(!accepted && named == url),
+                Err(error) => panic!("{error}"),
+            }
+            let refused = put(&nowhere, "a", "v1", &manifest).await;
+            assert!(
+                matches!(refused, Err(Error::UrlForbidden(_))),
+                "{refused:?}"
+            );
         }
     }
 }

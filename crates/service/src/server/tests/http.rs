@@ -1,5 +1,9 @@
 //! Requests and answers over plain HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
 use crate::metrics::Metrics;
 
@@ -352,4 +356,44 @@ async fn requests_are_counted_by_handler_method_and_code() {
     ];
     until_counted(&metrics, &lines.each_ref().map(String::as_str)).await;
     server.end().await;
+}
+
+/// The most that wait for a disk at once, while many are asked for.
+async fn waiting_at_once(blocking_threads: Option<usize>) -> usize {
+    let (waiting, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = (Arc::clone(&waiting), Arc::clone(&most));
+    let routes = move |config: &mut ServiceConfig| {
+        let counted = counted.clone();
+        let wait = move || {
+            let (waiting, most) = counted.clone();
+            let disk = move || {
+                most.fetch_max(waiting.fetch_add(1, Relaxed) + 1, Relaxed);
+                std::thread::sleep(Duration::from_millis(100));
+                waiting.fetch_sub(1, Relaxed);
+            };
+            async {
+                tokio::task::spawn_blocking(disk).await.unwrap();
+                HttpResponse::Ok().finish()
+            }
+        };
+        config.route("/wait", web::to(wait));
+    };
+    let options = ServerOptions {
+        workers: Some(2),
+        blocking_threads,
+        ..options()
+    };
+    let server = run(options, vec![Listener::new("test", local(), routes)]);
+    let ask = || async { reqwest::get(server.url("/wait")).await.unwrap().status() };
+    let answers = futures_util::future::join_all((0..24).map(|_| ask())).await;
+    assert!(answers.iter().all(|status| status.as_u16() == 200));
+    server.end().await;
+    most.load(Relaxed)
+}
+
+#[tokio::test]
+async fn as_many_wait_for_disks_as_are_allowed() {
+    let limited = waiting_at_once(Some(6)).await;
+    assert!((1..=6).contains(&limited), "{limited}");
+    assert!(waiting_at_once(None).await > 6);
 }

@@ -96,6 +96,28 @@ async fn https_with_http2_by_negotiation() {
 }
 
 #[tokio::test]
+async fn http2_is_not_offered_where_it_is_switched_off() {
+    let authority = Authority::new();
+    authority.write(&authority.issue("localhost"));
+    let tls = Tls::load(&authority.settings()).unwrap();
+    let listener = Listener::new("test", local(), routes)
+        .tls(Some(tls))
+        .http2(false);
+    let server = run(options(), vec![listener]);
+    let client = authority.client().build().unwrap();
+    let response = client.get(server.url("/who")).send().await.unwrap();
+    assert_eq!(response.version(), reqwest::Version::HTTP_11);
+    let port = server.address().port();
+    assert_eq!(
+        response.text().await.unwrap(),
+        format!("127.0.0.1 https://localhost:{port}/here")
+    );
+    // The connection is kept, and is in nobody's way.
+    server.shutdown.begin();
+    assert!(server.ended().await < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn an_idle_http2_connection_does_not_hold_up_the_end() {
     let authority = Authority::new();
     authority.write(&authority.issue("localhost"));
