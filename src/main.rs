@@ -14,6 +14,7 @@ mod registry;
 mod reload;
 mod serve;
 mod setup;
+mod supervisor;
 mod up;
 
 use std::process::ExitCode;

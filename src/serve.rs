@@ -21,7 +21,7 @@ use service::telemetry::{self, Format, Level, LogLevel, Traces};
 
 use crate::failure::Failure;
 use crate::reload::{self, Followed};
-use crate::{memory, output};
+use crate::{memory, output, supervisor};
 
 /// Where `registry serve` looks when no file is named, as distribution's images do.
 const REGISTRY_FILES: [&str; 2] = [
@@ -224,13 +224,13 @@ pub fn show_generated_password(user: &str, password: Option<&SecretString>) -> R
     Ok(())
 }
 
-/// Tells people, and scripts that wait for it, that connections are accepted, and where.
+/// Tells people, scripts and systemd that connections are accepted, and the former also where.
 pub fn announce(what: &str, server: &Server) -> Result<(), Failure> {
     if let Some(bound) = server.bound().first() {
         let scheme = if bound.tls { "https" } else { "http" };
         output::line(&format!("{what} is ready: {scheme}://{}", bound.address))?;
     }
-    Ok(())
+    supervisor::ready()
 }
 
 /// What a process has once, however many servers it runs.

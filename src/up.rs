@@ -13,8 +13,8 @@ use service::server::{AccessLog, Address, Listener, Server, ServerOptions};
 
 use crate::cli;
 use crate::failure::Failure;
-use crate::output;
 use crate::serve::{self, Host, RegistryStart};
+use crate::{output, supervisor};
 
 /// `up`
 pub async fn up(options: &cli::Up) -> Result<(), Failure> {
@@ -172,5 +172,5 @@ fn greet(listen: &str, server: &Server) -> Result<(), Failure> {
     output::line(&format!(
         "Portcullis is ready: http://{host}\nLog in with:         docker login {host} --username admin"
     ))?;
-    Ok(())
+    supervisor::ready()
 }
