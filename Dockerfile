@@ -2,14 +2,16 @@
 #
 #   docker build --tag portcullis .
 #
-# It builds for the platform of the engine, amd64 or arm64; `docker buildx build --platform
-# linux/amd64,linux/arm64` builds for both. Nothing in it needs BuildKit. RUST_IMAGE is any Debian with
-# Rust and a C compiler, for who gets images from elsewhere.
+# It builds for amd64 and for arm64, and on both: `--platform linux/arm64`, or with a builder of `docker
+# buildx` that can do several at once, `--platform linux/amd64,linux/arm64`. All is compiled on the builder's
+# own platform, nothing is emulated. That takes BuildKit, which Docker builds with since version 23 (before,
+# with DOCKER_BUILDKIT=1), or podman. RUST_IMAGE is any Debian with Rust and a C compiler, for who gets images
+# from elsewhere; with rustup, to build for the other platform.
 ARG RUST_IMAGE=rust:1.95-bookworm
 
-# Only what says which dependencies there are. The next stage copies it by content, so it builds them
-# again when they change, and not when a source file does.
-FROM ${RUST_IMAGE} AS manifests
+# Only what says which dependencies there are. The build copies it by content, so it builds them again when
+# they change, and not when a source file does.
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS manifests
 WORKDIR /source
 COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
@@ -23,7 +25,25 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -d
     done \
     && rm src/lib.rs && echo 'fn main() {}' > src/main.rs
 
-FROM ${RUST_IMAGE} AS build
+# What each platform is called by Cargo, and by Debian's compilers and folders.
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS for-amd64
+ENV SYSTEM=x86_64-linux-gnu CARGO_BUILD_TARGET=x86_64-unknown-linux-gnu \
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
+
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS for-arm64
+ENV SYSTEM=aarch64-linux-gnu CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+
+FROM for-${TARGETARCH} AS build
+ARG TARGETARCH
+# For another platform than the builder's: a compiler, the system's libraries, and Rust's.
+RUN [ "$TARGETARCH" = "$(dpkg --print-architecture)" ] || { \
+        dpkg --add-architecture "$TARGETARCH" \
+        && apt-get update \
+        && apt-get install --yes --no-install-recommends "gcc-$(echo "$SYSTEM" | tr _ -)" \
+            "libc6-dev-$TARGETARCH-cross" "libc6:$TARGETARCH" "libgcc-s1:$TARGETARCH" \
+        && rustup target add "$CARGO_BUILD_TARGET"; \
+    }
 WORKDIR /source
 COPY --from=manifests /source .
 RUN cargo build --release --locked --bin portcullis
@@ -33,14 +53,19 @@ ARG COMMIT="unknown commit"
 # Cargo goes by time stamps, and the placeholders are younger than the sources.
 RUN find . -name '*.rs' -exec touch {} + \
     && PORTCULLIS_COMMIT="${COMMIT}" cargo build --release --locked --bin portcullis
-# The program with the libraries that it names, authorities for TLS, and a user.
-RUN mkdir -p /image/usr/bin /image/etc/ssl/certs /image/etc/docker/registry \
+# The program with the libraries and the loader that it names, authorities for TLS, and a user.
+RUN program="target/$CARGO_BUILD_TARGET/release/portcullis" \
+    && mkdir -p /image/usr/bin "/image/lib/$SYSTEM" /image/etc/ssl/certs /image/etc/docker/registry \
         /image/var/lib/registry /image/var/lib/portcullis /image/tmp \
-    && cp target/release/portcullis /image/usr/bin/ \
+    && cp "$program" /image/usr/bin/ \
     && ln -s portcullis /image/usr/bin/registry \
-    && for library in $(ldd target/release/portcullis | grep -o '/[^ ]*'); do \
-        mkdir -p "/image$(dirname "$library")" && cp -L "$library" "/image$library"; \
+    && loader=$(readelf --program-headers "$program" | sed -n 's/.*interpreter: \(.*\)\]$/\1/p') \
+    && libraries=$(readelf --dynamic "$program" | sed -n 's/.*Shared library: \[\(.*\)\]$/\1/p') \
+    && for library in $libraries "$(basename "$loader")"; do \
+        cp -L "/lib/$SYSTEM/$library" "/image/lib/$SYSTEM/" || exit; \
     done \
+    && mkdir -p "/image$(dirname "$loader")" \
+    && ln -s "/lib/$SYSTEM/$(basename "$loader")" "/image$loader" \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
     && echo 'portcullis:x:65532:65532::/var/lib/portcullis:/none' > /image/etc/passwd \
     && echo 'portcullis:x:65532:' > /image/etc/group \

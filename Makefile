@@ -24,6 +24,7 @@ test: ## Run every test with real databases and clients; sets up what it needs (
 .PHONY: test-here
 test-here:
 	cargo build --bin portcullis
+	$(environment)/arm64-program
 	cargo test --workspace --doc
 	cargo nextest run --workspace
 

@@ -32,6 +32,7 @@ mod explorer;
 mod gitlab;
 mod health;
 mod htpasswd;
+mod image;
 mod import;
 mod key_rotation;
 mod listeners;

@@ -2,7 +2,7 @@
 //!
 //! A [`Deployment`] is a folder as somebody has it who cloned the repository, and an `.env` of its own.
 //! What is typed there is what the documents type. The official images have stand-ins; see
-//! `tests/environment/compose-images`.
+//! `tests/environment/images.sh`.
 //!
 //! The names of the servers are in /etc/hosts, at an address that Docker does not take for the loopback:
 //! it talks to them only when it trusts their certificate.
@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::content::unique;
 use crate::tools::Docker;
-use crate::{Client, Finished, Invocation};
+use crate::{Client, Finished, Invocation, images};
 
 #[derive(Debug)]
 pub struct Deployment {
@@ -53,7 +53,7 @@ impl Deployment {
             .fold("docker-compose.yml".to_owned(), |files, name| {
                 format!("{files}:compose/{name}.yml")
             });
-        let mut settings = images();
+        let mut settings = images::of_compose_file();
         for (name, value) in [
             ("COMPOSE_PROJECT_NAME", unique()),
             ("COMPOSE_FILE", files),
@@ -213,23 +213,6 @@ fn clone_into(folder: &Path) {
         .current_dir(project)
         .run()
         .expect_success();
-}
-
-/// The images of the compose file, as lines of an `.env` file.
-fn images() -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("environment/compose-images");
-    let mut made = Invocation::new(script).arg(Invocation::portcullis().program());
-    for name in [
-        "DOCKER_HOST",
-        "HOME",
-        "XDG_CACHE_HOME",
-        "PORTCULLIS_TEST_CACHE",
-    ] {
-        if let Some(value) = std::env::var_os(name) {
-            made = made.env(name, value);
-        }
-    }
-    made.run().expect_success().stdout
 }
 
 fn variable(name: &str) -> String {

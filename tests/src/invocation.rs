@@ -77,6 +77,20 @@ impl Invocation {
         self
     }
 
+    /// The same, started by another program that takes it behind its own arguments.
+    #[must_use]
+    pub fn started_by<S: AsRef<OsStr>>(
+        mut self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let started = std::mem::replace(&mut self.program, program.into());
+        let arguments = arguments.into_iter().map(|a| a.as_ref().to_owned());
+        let before: Vec<OsString> = arguments.chain([started]).collect();
+        self.arguments.splice(0..0, before);
+        self
+    }
+
     /// The same, at a time that is this much later: `10m`, `9d`.
     #[must_use]
     pub fn later(self, offset: &str) -> Self {

@@ -10,6 +10,8 @@
 //! - [`proxy`] puts nginx or Apache in front, as the repository configures them, with certificates
 //!   of a private authority, [`pki`].
 //! - [`sandbox`] is this machine with an `/etc` and ports that a test may use as it likes.
+//! - [`machine`] is one that systemd runs.
+//! - [`images`] are those that containers run.
 //! - [`disk`] is a small disk that fills up or turns read-only.
 //!
 //! Every test starts its own servers on free ports with folders of its own, so tests never meet.
@@ -36,7 +38,9 @@ pub mod compose;
 pub mod content;
 pub mod disk;
 pub mod gitlab;
+pub mod images;
 pub mod invocation;
+pub mod machine;
 pub mod peers;
 pub mod pki;
 mod portcullis;

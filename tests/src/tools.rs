@@ -13,6 +13,7 @@ use crate::{Finished, Invocation};
 pub struct Docker {
     home: TempDir,
     host: String,
+    plugins: bool,
 }
 
 impl Docker {
@@ -23,15 +24,17 @@ impl Docker {
                 "DOCKER_HOST is not set: run the tests through `make test`, or through \
                  `tests/environment/with`",
             ),
+            plugins: false,
         }
     }
 
-    /// The same with `docker compose`.
+    /// The same with `docker compose`, and with `BuildKit`.
     pub fn with_compose() -> Self {
-        let docker = Self::new();
+        let mut docker = Self::new();
+        docker.plugins = true;
         let plugins = docker.home.path().join("cli-plugins");
-        let folder = std::env::var("PORTCULLIS_TEST_COMPOSE").expect(
-            "PORTCULLIS_TEST_COMPOSE is not set: run the tests through `make test`, or through \
+        let folder = std::env::var("PORTCULLIS_TEST_DOCKER_PLUGINS").expect(
+            "PORTCULLIS_TEST_DOCKER_PLUGINS is not set: run the tests through `make test`, or through \
              `tests/environment/with`",
         );
         std::os::unix::fs::symlink(folder, plugins).unwrap();
@@ -52,8 +55,8 @@ impl Docker {
             .env("DOCKER_HOST", &self.host)
             .env("DOCKER_CONFIG", self.home.path())
             .env("HOME", self.home.path())
-            // The engine of Debian 12 builds with it; newer clients want to be asked.
-            .env("DOCKER_BUILDKIT", "0")
+            // Newer clients have BuildKit as a plugin, and build with what the engine has only when asked.
+            .env("DOCKER_BUILDKIT", if self.plugins { "1" } else { "0" })
     }
 
     /// A line of a shell, in which `docker` is this one.
