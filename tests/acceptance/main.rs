@@ -46,6 +46,7 @@ mod proxies;
 mod referrers;
 mod reload;
 mod replicas;
+mod systemd;
 mod tags;
 mod token_realm;
 mod traces;
