@@ -78,7 +78,9 @@ COPY --from=build /image /
 # By number, so that Kubernetes sees that it is not root.
 USER 65532:65532
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    PORTCULLIS_DATA_DIR=/var/lib/portcullis
+    PORTCULLIS_DATA_DIR=/var/lib/portcullis \
+    # `portcullis doctor` is told that names and networks are not those of the machine.
+    PORTCULLIS_IN_CONTAINER=true
 VOLUME /var/lib/registry
 EXPOSE 5000 5001
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \

@@ -1,14 +1,16 @@
 //! What of the servers' configuration matters to the doctor. A configuration that is refused is a
 //! finding like any other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use auth_server::config::Settings as AuthSettings;
+use doctor::files::{Obstacle, PATIENCE, patiently, silent};
 use doctor::inside::{AuthSide, Pair, RegistrySide, TokenSide};
 use doctor::{Report, Verdict};
 use registry_server::config::{
     Access, Configuration, LocationBase, Realm, Settings as RegistrySettings, TokenSettings,
 };
+use service::config::FilesRead;
 
 use super::Doctor;
 use crate::failure::Failure;
@@ -25,44 +27,82 @@ pub struct Sides {
 pub fn read(options: &Doctor, report: &mut Report) -> Result<Sides, Failure> {
     if let Some(folder) = &options.data_dir {
         up::require_served(folder)?;
-        let auth = up::auth_settings(folder).map(|(settings, _)| settings);
-        let source = auth
-            .as_ref()
-            .ok()
-            .map(|auth| up::registry_source(folder, auth));
-        let registry = source.map(serve::registry_settings);
-        return Ok(Sides {
-            auth: taken("auth.config", auth, report).map(|auth| auth_side(&auth)),
-            registry: registry
-                .and_then(|registry| taken("registry.config", registry, report))
-                .map(|start| registry_side(&start.configuration, &start.settings)),
-        });
+        return Ok(read_folder(folder, report));
     }
     let mut sides = Sides::default();
-    if let Some(file) = &options.registry_config {
-        let read = serve::registry_settings(serve::registry_source(file.as_deref()));
-        sides.registry = taken("registry.config", read, report)
-            .map(|start| registry_side(&start.configuration, &start.settings));
+    if let Some(file) = options.registry_config.clone() {
+        sides.registry = taken("registry.config", report, move |files| {
+            let source = serve::registry_source(file.as_deref()).noting_files(files);
+            let start = serve::registry_settings(source)?;
+            Ok(registry_side(&start.configuration, &start.settings))
+        });
     }
-    if let Some(file) = &options.auth_config {
-        let read = AuthSettings::load(file.as_deref()).map_err(Failure::usage);
-        sides.auth = taken("auth.config", read, report).map(|(settings, _)| auth_side(&settings));
+    if let Some(file) = options.auth_config.clone() {
+        sides.auth = taken("auth.config", report, move |files| {
+            let settings = auth_settings(file.as_deref(), files)?;
+            Ok(auth_side(&settings))
+        });
     }
     Ok(sides)
 }
 
-fn taken<T>(check: &str, read: Result<T, Failure>, report: &mut Report) -> Option<T> {
-    match read {
-        Ok(settings) => {
-            report.add(check, Verdict::ok("the configuration is accepted"));
-            Some(settings)
-        }
-        Err(Failure::Usage(problem) | Failure::Failed(problem)) => {
-            let fix = "correct what is named there: docs/configuration.md has every setting";
-            report.add(check, Verdict::failure(problem, fix));
-            None
-        }
+/// The folder of `up`, and variables.
+fn read_folder(folder: &Path, report: &mut Report) -> Sides {
+    let place = folder.to_owned();
+    let settings = taken("auth.config", report, move |files| {
+        Ok(auth_settings(None, files)?.in_data_folder(&place))
+    });
+    let Some(settings) = settings else {
+        return Sides::default();
+    };
+    let source = up::registry_source(folder, &settings);
+    let registry = taken("registry.config", report, move |files| {
+        let start = serve::registry_settings(source.noting_files(files))?;
+        Ok(registry_side(&start.configuration, &start.settings))
+    });
+    Sides {
+        registry,
+        auth: Some(auth_side(&settings)),
     }
+}
+
+fn auth_settings(file: Option<&Path>, files: &FilesRead) -> Result<AuthSettings, Failure> {
+    let source = AuthSettings::source(file).noting_files(files);
+    let (settings, _) = AuthSettings::from_source(source).map_err(Failure::usage)?;
+    Ok(settings)
+}
+
+/// What was read, if it is accepted: within bounds of time, and with the file that is the matter.
+fn taken<T: Send + 'static>(
+    check: &str,
+    report: &mut Report,
+    read: impl FnOnce(&FilesRead) -> Result<T, Failure> + Send + 'static,
+) -> Option<T> {
+    let files = FilesRead::default();
+    let noted = files.clone();
+    let verdict = match patiently(PATIENCE, move || read(&noted)) {
+        Some(Ok(settings)) => {
+            report.add(check, Verdict::ok("the configuration is accepted"));
+            return Some(settings);
+        }
+        Some(Err(Failure::Usage(problem) | Failure::Failed(problem))) => {
+            refused(problem, &files.so_far())
+        }
+        None => {
+            let files = files.so_far();
+            silent(files.last().map_or(Path::new("/"), PathBuf::as_path))
+        }
+    };
+    report.add(check, verdict);
+    None
+}
+
+fn refused(problem: String, files: &[PathBuf]) -> Verdict {
+    if let Some(obstacle) = files.iter().find_map(|path| Obstacle::to_reading(path)) {
+        return Verdict::failure(format!("{problem}: {obstacle}"), obstacle.fix());
+    }
+    let fix = "correct what is named there: docs/configuration.md has every setting";
+    Verdict::failure(problem, fix)
 }
 
 fn registry_side(configuration: &Configuration, settings: &RegistrySettings) -> RegistrySide {
@@ -109,6 +149,8 @@ fn auth_side(settings: &AuthSettings) -> AuthSide {
         (None, Some(path)) => Some(path.clone()),
         (None, None) => bundle.parent().map(Path::to_owned),
     };
+    // Without a folder it publishes them by HTTP alone.
+    let written = keys.encryptionkey.is_none() || keys.path.is_some() || keys.mounted.is_some();
     AuthSide {
         issuer: settings.token.issuer.as_str().to_owned(),
         services: settings.token.services.iter().map(str::to_owned).collect(),
@@ -116,7 +158,7 @@ fn auth_side(settings: &AuthSettings) -> AuthSide {
             .mounted
             .as_ref()
             .map(|mounted| pair(&mounted.certificate, &mounted.key)),
-        bundle,
+        bundle: written.then_some(bundle),
         folder,
         tls: settings
             .http

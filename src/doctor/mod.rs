@@ -22,6 +22,9 @@ use crate::cli::Output;
 use crate::failure::Failure;
 use crate::{output, password};
 
+/// Set in our image. There are other marks of containers, which whole machines bear too.
+const IN_CONTAINER: &str = "PORTCULLIS_IN_CONTAINER";
+
 /// Find out what is wrong with a deployment, and what to change
 ///
 /// Checks one thing after the other, a line each: `ok`, `warning`, `FAILURE`, or `-` with the reason
@@ -193,6 +196,7 @@ async fn look_inside(
         trust: trust.clone(),
         clock: now,
         try_realm: options.registry.is_none(),
+        in_container: std::env::var_os(IN_CONTAINER).is_some(),
     };
     Ok(inside::examine(&inside, report).await)
 }

@@ -16,6 +16,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
+use crate::doctor::containers;
+
 /// Whether a client who trusts only this root is served, and by whom.
 async fn is_trusted(deployment: &Deployment, root: &str) -> bool {
     let call = deployment.client(root).get("/v2/");
@@ -61,6 +63,7 @@ async fn from_nothing_to_images_and_everything_is_there_after_a_restart() {
     names_and_plain_http_are_answered_as_the_proxy_is_told_to(&deployment, &authority).await;
     nobody_has_more_than_they_need(&deployment);
     let keys = signing_keys(&deployment);
+    containers::the_doctor_works_in_them(&deployment);
 
     deployment.run(["down", "--timeout", "20"]);
     deployment.up();

@@ -4,13 +4,16 @@
 //! - [`proxy`]: faults of a proxy in front, of nginx and of Apache. [`uploads`]: those that a layer meets on
 //!   its way, with a [`relay`] to make them. [`certificates`]: of TLS.
 //! - [`realm`]: of the token realm. [`clocks`]: of the time. [`configuration`]: what is wrong inside.
-//! - [`document`]: the document about it. [`machine`]: what clients on a machine are told. [`others`]: registries and issuers that are not
-//!   ours.
+//!   [`files`]: those that cannot be read.
+//! - [`document`]: the document about it. [`machine`]: what clients on a machine are told. [`containers`]:
+//!   the doctor in those of the compose file. [`others`]: registries and issuers that are not ours.
 
 mod certificates;
 mod clocks;
 mod configuration;
+pub mod containers;
 mod document;
+mod files;
 mod machine;
 mod others;
 mod proxy;
@@ -146,6 +149,11 @@ impl Behind {
             portcullis,
             realm,
         }
+    }
+
+    /// With this variable of the registry.
+    async fn with(kind: Kind, name: &str, value: &str) -> Self {
+        Self::start(kind, |setup, _| setup.env(name, value), |front, _| front).await
     }
 
     /// With this text of a file of the proxy's replaced, which one depends on the program.

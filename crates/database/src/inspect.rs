@@ -1,6 +1,6 @@
 //! Looking at a database without changing it: is it there, does it let us in, does its schema fit?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -38,6 +38,9 @@ pub enum InspectError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A file on a file system that says nothing.
+    #[error("{} does not answer", .0.display())]
+    Silent(PathBuf),
     #[error("{} is no SQLite database", .0.display())]
     NotADatabase(PathBuf),
     /// Nothing answers there.
@@ -83,7 +86,7 @@ pub async fn inspect(
 
 const APPLIED: &str = "SELECT version, success, checksum FROM _sqlx_migrations ORDER BY version";
 
-async fn in_sqlite(path: &std::path::Path) -> Result<Vec<Applied>, InspectError> {
+async fn in_sqlite(path: &Path) -> Result<Vec<Applied>, InspectError> {
     let file = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound => InspectError::NoFile(path.to_owned()),
         _ => InspectError::File {
@@ -91,7 +94,7 @@ async fn in_sqlite(path: &std::path::Path) -> Result<Vec<Applied>, InspectError>
             source,
         },
     };
-    std::fs::File::open(path).map_err(file)?;
+    open(path).await?.map_err(file)?;
     let failed = |error: sqlx::Error| match &error {
         // SQLITE_NOTADB
         sqlx::Error::Database(reason) if reason.code().as_deref() == Some("26") => {
@@ -120,6 +123,18 @@ async fn in_sqlite(path: &std::path::Path) -> Result<Vec<Applied>, InspectError>
     // It was only read.
     let _ = connection.close().await;
     Ok(applied)
+}
+
+/// A network file system whose server is gone keeps who opens a file for ever. Not on a thread of the
+/// runtime, which waits for those at its end.
+async fn open(path: &Path) -> Result<std::io::Result<()>, InspectError> {
+    let (done, opened) = tokio::sync::oneshot::channel();
+    let file = path.to_owned();
+    std::thread::spawn(move || done.send(std::fs::File::open(file).map(drop)));
+    match tokio::time::timeout(PATIENCE / 2, opened).await {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(_)) | Err(_) => Err(InspectError::Silent(path.to_owned())),
+    }
 }
 
 async fn in_postgres(options: &PgConnectOptions) -> Result<Vec<Applied>, InspectError> {

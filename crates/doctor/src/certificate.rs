@@ -11,9 +11,10 @@ use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
 use x509_parser::prelude::FromDer as _;
 
 use crate::challenge::shown;
+use crate::files::{self, Unusable};
 
-/// The longest file that is read as PEM.
-const MAX_FILE: u64 = 1024 * 1024;
+/// The longest file of certificates or keys that is read.
+pub const MAX_FILE: u64 = 1024 * 1024;
 
 /// A certificate in the words of this crate. Whoever made it chose the names in it: they are kept as
 /// they may be shown.
@@ -160,25 +161,15 @@ pub struct PemFile {
     pub encrypted: bool,
 }
 
-/// Reads a file of certificates and keys. The error is a part of a sentence: `FILE …`.
-pub fn read_pem(path: &Path) -> Result<PemFile, String> {
-    use std::io::Read as _;
-
-    let unreadable = |error: std::io::Error| format!("cannot be read: {}", in_words(&error));
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err("is too long to be certificates".to_owned());
-    }
-    parse_pem(&bytes)
+/// Reads a file of certificates and keys.
+pub fn read_pem(path: &Path) -> Result<PemFile, Unusable> {
+    parse_pem(&files::read(path, MAX_FILE)?)
 }
 
 /// The same for bytes that are there already.
-pub fn parse_pem(bytes: &[u8]) -> Result<PemFile, String> {
+pub fn parse_pem(bytes: &[u8]) -> Result<PemFile, Unusable> {
     if bytes.trim_ascii().is_empty() {
-        return Err("is empty".to_owned());
+        return Err("is empty".into());
     }
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<_, _>>()
@@ -195,7 +186,7 @@ pub fn parse_pem(bytes: &[u8]) -> Result<PemFile, String> {
         } else {
             "holds neither a certificate nor a key in PEM form"
         }
-        .to_owned());
+        .into());
     }
     let certificates = certificates
         .iter()
@@ -210,16 +201,4 @@ pub fn parse_pem(bytes: &[u8]) -> Result<PemFile, String> {
         keys: keys.iter().map(public).collect(),
         encrypted,
     })
-}
-
-/// Why a file cannot be used, without a number that only programmers know.
-pub fn in_words(error: &std::io::Error) -> String {
-    use std::io::ErrorKind;
-
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
-    }
 }

@@ -12,6 +12,10 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 /// More than the way of an answer and the missing parts of a second explain.
 const NOTICED: TimeDelta = TimeDelta::seconds(10);
 
+/// For tokens that come from somebody's cache.
+pub const NOT_KEPT: &str = "if they agree, something keeps old tokens: cache no answers of the token \
+     endpoint (nginx: `proxy_cache off`, Apache: no `CacheEnable`)";
+
 /// How much the clock of who answered is ahead of this machine's, by the `Date` header.
 pub fn ahead(answer: &Answer) -> Option<TimeDelta> {
     let date = DateTime::parse_from_rfc2822(answer.header("date")?).ok()?;
@@ -58,7 +62,7 @@ pub fn token_dates(token: Validity, registry_now: DateTime<Utc>) -> Verdict {
         let off = in_words(token.until - registry_now);
         return Verdict::failure(
             format!("a new token has expired already: its end is {off} the registry's clock"),
-            fix,
+            format!("{fix}; {NOT_KEPT}"),
         );
     }
     let left = token.until - registry_now;

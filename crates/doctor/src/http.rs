@@ -1,16 +1,14 @@
 //! Asking a server, within bounds: of time, of size, and of whom a password is told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use rustls::ClientConfig;
-use rustls::client::danger::ServerCertVerifier;
 use url::Url;
 
-use crate::trust::{Lenient, Strict, Trust, provider};
+use crate::trust::{Trust, strictly, to_look};
 
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -105,8 +103,8 @@ impl Http {
     /// The error is one of this machine: TLS cannot be set up at all.
     pub fn new(trust: &Trust, clock: Clock) -> Result<Self, String> {
         Ok(Self {
-            strict: client(Arc::new(Strict::new(trust.clone())))?,
-            lenient: client(Arc::new(Lenient::new()))?,
+            strict: client(strictly(trust.clone()))?,
+            lenient: client(to_look())?,
             clock,
         })
     }
@@ -147,13 +145,8 @@ impl Http {
     }
 }
 
-fn client(verifier: Arc<dyn ServerCertVerifier>) -> Result<Client, String> {
-    let tls = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+fn client(tls: Result<ClientConfig, rustls::Error>) -> Result<Client, String> {
+    let tls = tls.map_err(|error| error.to_string())?;
     Client::builder()
         .tls_backend_preconfigured(tls)
         // What is between here and the server is to be seen, not what a proxy of this machine says.

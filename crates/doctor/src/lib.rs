@@ -1,6 +1,6 @@
 //! Finds out what is wrong with a registry's deployment, and says what to change.
 //!
-//! Probes look ([`network`], [`http`], [`certificate`]) and come back with observations; verdicts
+//! Probes look ([`network`], [`http`], [`files`], [`certificate`]) and come back with observations; verdicts
 //! are pure functions over these ([`tls`], [`challenge`], [`token`], [`location`],
 //! [`upload_verdicts`]), and go into a [`report`] in the order in which things depend on each other.
 //! [`outside`] is the order of what can be seen from anywhere, [`inside`] from the servers' machine,
@@ -16,6 +16,7 @@ mod challenge;
 mod clocks;
 mod difference;
 mod download;
+pub mod files;
 mod http;
 pub mod inside;
 mod location;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,7 +12,7 @@ use url::Url;
 
 use crate::certificate::Certificate;
 use crate::report::Verdict;
-use crate::trust::{Lenient, provider};
+use crate::trust::to_look;
 
 /// How long a name may take to resolve, a connection and a handshake to be made.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -152,12 +151,7 @@ pub enum NoTls {
 /// The certificates that a server shows, whatever they are worth.
 pub async fn handshake(server: &Server, address: SocketAddr) -> Result<Vec<Certificate>, NoTls> {
     let refused = |reason: &dyn std::fmt::Display| NoTls::Refused(reason.to_string());
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refused(&error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Lenient::new()))
-        .with_no_client_auth();
+    let mut config = to_look().map_err(|error| refused(&error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from(server.host.trim_matches(['[', ']']).to_owned())
         .map_err(|error| refused(&error))?;

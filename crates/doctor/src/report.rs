@@ -100,6 +100,11 @@ impl Report {
         failed
     }
 
+    /// Adds what was found by itself.
+    pub fn append(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+    }
+
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::certificate::Certificate;
 use crate::challenge::{Asked, shown};
-use crate::clocks::Validity;
+use crate::clocks::{NOT_KEPT, Validity};
 use crate::difference::difference;
 use crate::http::Answer;
 use crate::realm::said;
@@ -322,6 +322,13 @@ pub fn header_verdict(answer: &Answer) -> Verdict {
     }
 }
 
+/// Whether a registry says that it is the dates that it does not like. Ours does; it says so even where
+/// a proxy puts its own `Date` in the place of the registry's.
+fn about_time(answer: &Answer) -> bool {
+    let said = said(answer);
+    said.contains("token expired at") || said.contains("token is not valid before")
+}
+
 /// What `GET /v2/` says to a good token.
 pub fn accepted_verdict(answer: &Answer, token: Option<&Token>) -> Verdict {
     let issuer = token.map_or("?", |token| token.claims.issuer.as_str());
@@ -337,6 +344,13 @@ pub fn accepted_verdict(answer: &Answer, token: Option<&Token>) -> Verdict {
                 "the registry accepts the token and says that it allows too little",
                 "look into the registry's log: /v2/ needs no rights",
             ),
+            Some(_) if about_time(answer) => Verdict::failure(
+                format!("the token arrived and was refused: {}", said(answer)),
+                format!(
+                    "synchronize the clocks of the registry's and the token server's machines (NTP: \
+                     `timedatectl set-ntp true`); {NOT_KEPT}"
+                ),
+            ),
             Some(_) => Verdict::failure(
                 format!(
                     "the token arrived and was refused (invalid_token): issuer \"{}\", signed by {key}",
@@ -345,7 +359,8 @@ pub fn accepted_verdict(answer: &Answer, token: Option<&Token>) -> Verdict {
                 format!(
                     "set `auth.token.issuer` of the registry to \"{}\", and `auth.token.rootcertbundle` \
                      to the certificate of that key (the auth-server's `bundle.pem`, GitLab's \
-                     `registry_token.crt`); with --registry-config on its host, doctor tells which",
+                     `registry_token.crt`), and see that its clock is right; with --registry-config on its \
+                     host, doctor tells which",
                     shown(issuer)
                 ),
             ),

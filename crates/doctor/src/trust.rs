@@ -11,10 +11,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::certificate::Certificate;
+use crate::files::{PATIENCE, patiently};
 
 /// System roots, and certificates that somebody named.
 #[derive(Clone, Debug)]
@@ -28,7 +31,8 @@ pub struct Trust {
 impl Trust {
     /// The roots of this machine, `SSL_CERT_FILE` and `SSL_CERT_DIR` respected, and `given`.
     pub fn system_and(given: Vec<Certificate>) -> Self {
-        let mut known = rustls_native_certs::load_native_certs().certs;
+        let system = || rustls_native_certs::load_native_certs().certs;
+        let mut known = patiently(PATIENCE, system).unwrap_or_default();
         known.extend(given.iter().map(|certificate| certificate.der.clone()));
         Self::of(known, given)
     }
@@ -111,27 +115,42 @@ pub fn is_for(certificate: &CertificateDer<'_>, host: &ServerName<'_>) -> Result
     verify_server_name(&ParsedCertificate::try_from(certificate)?, host)
 }
 
-pub fn provider() -> Arc<CryptoProvider> {
+fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Lets nobody pass whom [`Trust`] does not: for connections that a password goes over.
+/// How TLS connections are made: [`strictly`] where a password may go over one, [`to_look`] where it is
+/// to be seen what is wrong, and nothing secret may be said.
+pub(crate) fn strictly(trust: Trust) -> Result<ClientConfig, Error> {
+    connecting(Some(trust))
+}
+
+pub(crate) fn to_look() -> Result<ClientConfig, Error> {
+    connecting(None)
+}
+
+fn connecting(trust: Option<Trust>) -> Result<ClientConfig, Error> {
+    let provider = provider();
+    let verifier = Arc::new(Doorkeeper {
+        trust,
+        provider: Arc::clone(&provider),
+    });
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// Lets nobody pass whom [`Trust`] does not; without one, everybody.
 #[derive(Debug)]
-pub(crate) struct Strict {
-    trust: Trust,
+struct Doorkeeper {
+    trust: Option<Trust>,
     provider: Arc<CryptoProvider>,
 }
 
-impl Strict {
-    pub fn new(trust: Trust) -> Self {
-        Self {
-            trust,
-            provider: provider(),
-        }
-    }
-}
-
-impl ServerCertVerifier for Strict {
+impl ServerCertVerifier for Doorkeeper {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -140,6 +159,9 @@ impl ServerCertVerifier for Strict {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(trust) = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let chain: Vec<_> = std::iter::once(leaf)
             .chain(intermediates)
             .cloned()
@@ -148,7 +170,7 @@ impl ServerCertVerifier for Strict {
             .ok()
             .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
             .ok_or(Error::FailedToGetCurrentTime)?;
-        self.trust.leads_to_root(&chain, now)?;
+        trust.leads_to_root(&chain, now)?;
         is_for(leaf, host)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -176,52 +198,5 @@ impl ServerCertVerifier for Strict {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let algorithms = &self.provider.signature_verification_algorithms;
         algorithms.supported_schemes()
-    }
-}
-
-/// Lets everybody pass: for looking at what is wrong. Nothing secret may go over such a connection.
-#[derive(Debug)]
-pub(crate) struct Lenient(Arc<CryptoProvider>);
-
-impl Lenient {
-    pub fn new() -> Self {
-        Self(provider())
-    }
-}
-
-impl ServerCertVerifier for Lenient {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _host: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

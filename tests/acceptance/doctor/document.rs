@@ -19,7 +19,9 @@ async fn the_doctor_is_asked_as_the_document_types_it() {
     let folder = behind.portcullis.folder();
     let laptop = acceptance::Portcullis::up().await;
 
-    let typed = commands(&document(DOCUMENT));
+    let mut typed = commands(&document(DOCUMENT));
+    // Those in containers are typed where there are some: see `compose`.
+    typed.retain(|line| !line.starts_with("docker compose "));
     assert_eq!(typed.len(), 4, "{typed:?}");
     let place = tempfile::tempdir().unwrap();
     for file in ["registry.yml", "auth.yml"] {

@@ -1,8 +1,9 @@
 //! Faults of the proxy in front, each made in nginx and in Apache.
 
 use acceptance::proxy::{Front, Kind, Variant, own_address};
+use acceptance::{Databases, Pki};
 
-use super::{Behind, Diagnosis, doctor, edit};
+use super::{Behind, Diagnosis, as_admin, doctor, edit};
 
 const PROXY: &str = "portcullis/proxy.conf";
 
@@ -315,6 +316,47 @@ async fn a_port_that_is_not_passed_on_is_named() {
         .expect_first("upload.location", "failure", "`Location` leads to port 443");
 }
 
+/// The registry below a path, which clients need not know of: the proxy takes it off and says so.
+#[tokio::test]
+async fn a_prefix_that_is_not_passed_on_is_named() {
+    const PREFIX: &str = "portcullis/prefix.conf";
+    for kind in Kind::ALL {
+        for told in [true, false] {
+            let front = Front::new(kind, Variant::PathPrefix).at(own_address());
+            let front = if told {
+                front
+            } else {
+                let nginx = (PREFIX, "set $portcullis_prefix /portcullis;", "");
+                let apache = (PREFIX, "RequestHeader set X-Forwarded-Prefix", "# ");
+                edit(front, kind, nginx, apache)
+            };
+            let pki = Pki::new();
+            let portcullis = front.servers(Databases::Sqlite).start().await;
+            let proxy = front.start(&pki, &portcullis).await;
+            let below = proxy.registry().join("portcullis").unwrap();
+            let command = as_admin(doctor(), &below).arg("--ca-file").arg(pki.root());
+            let diagnosis = Diagnosis::of(command);
+            if told {
+                diagnosis.expect("upload.location", "ok", "relative");
+            } else {
+                diagnosis
+                    .expect_first(
+                        "upload.location",
+                        "failure",
+                        "which is not below /portcullis/v2/",
+                    )
+                    .expect("upload.location", "failure", "`X-Forwarded-Prefix`");
+            }
+            // It goes on where the registry is, whatever was said.
+            diagnosis.expect("upload.size", "ok", "32 MiB").expect(
+                "upload.cancelled",
+                "ok",
+                "nothing is left",
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn ranges_that_are_taken_away_are_noticed() {
     for kind in Kind::ALL {
@@ -364,7 +406,7 @@ async fn a_registry_that_is_down_is_told_from_a_proxy_that_is() {
 #[tokio::test]
 async fn another_site_is_no_registry() {
     for kind in Kind::ALL {
-        let pki = acceptance::Pki::new();
+        let pki = Pki::new();
         let front = Front::new(kind, Variant::TwoHosts).at(own_address());
         let front = edit(
             front,

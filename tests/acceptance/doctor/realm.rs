@@ -8,13 +8,9 @@ use super::{Behind, Diagnosis, doctor_of, edit};
 
 /// A deployment whose registry names this realm.
 async fn naming(kind: Kind, realm: &str) -> Diagnosis {
-    Behind::start(
-        kind,
-        |setup, _| setup.env("REGISTRY_AUTH_TOKEN_REALM", realm),
-        |front, _| front,
-    )
-    .await
-    .diagnose()
+    Behind::with(kind, "REGISTRY_AUTH_TOKEN_REALM", realm)
+        .await
+        .diagnose()
 }
 
 #[tokio::test]
@@ -118,12 +114,7 @@ async fn a_realm_of_another_path_is_no_token_server() {
 #[tokio::test]
 async fn a_service_that_the_token_server_does_not_know_is_named() {
     for kind in Kind::ALL {
-        let behind = Behind::start(
-            kind,
-            |setup, _| setup.env("REGISTRY_AUTH_TOKEN_SERVICE", "portcullis_registry"),
-            |front, _| front,
-        )
-        .await;
+        let behind = Behind::with(kind, "REGISTRY_AUTH_TOKEN_SERVICE", "portcullis_registry").await;
         behind
             .diagnose()
             .expect_first(
@@ -142,12 +133,7 @@ async fn a_service_that_the_token_server_does_not_know_is_named() {
 #[tokio::test]
 async fn an_issuer_that_the_registry_does_not_believe_is_named() {
     for kind in Kind::ALL {
-        let behind = Behind::start(
-            kind,
-            |setup, _| setup.env("REGISTRY_AUTH_TOKEN_ISSUER", "portcullis-auth/"),
-            |front, _| front,
-        )
-        .await;
+        let behind = Behind::with(kind, "REGISTRY_AUTH_TOKEN_ISSUER", "portcullis-auth/").await;
         // From outside it is known that the token was refused, and whose it is.
         behind
             .diagnose()

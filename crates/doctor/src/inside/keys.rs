@@ -9,7 +9,8 @@ use registry_token::{KeyLocation, TrustedKeys};
 use reqwest::Method;
 
 use super::AuthSide;
-use crate::certificate::{Certificate, PemFile, in_words, read_pem};
+use crate::certificate::{Certificate, MAX_FILE, PemFile, read_pem};
+use crate::files::{self, PATIENCE, Unusable, patiently, silent, unreadable};
 use crate::http::Http;
 use crate::report::{Status, Verdict};
 use crate::tls;
@@ -25,18 +26,19 @@ pub struct Pair {
 /// What is in the two files.
 #[derive(Clone, Debug)]
 pub(super) struct PairFiles {
-    pub certificate: Result<PemFile, String>,
-    pub key: Result<PemFile, String>,
+    pub certificate: Result<PemFile, Unusable>,
+    pub key: Result<PemFile, Unusable>,
     /// Permissions of the key.
     pub mode: Option<u32>,
 }
 
 impl PairFiles {
     pub fn read(pair: &Pair) -> Self {
+        let key = read_pem(&pair.key);
         Self {
             certificate: read_pem(&pair.certificate),
-            key: read_pem(&pair.key),
-            mode: mode(&pair.key),
+            mode: key.is_ok().then(|| mode(&pair.key)).flatten(),
+            key,
         }
     }
 
@@ -56,7 +58,7 @@ const TOKEN_CERTIFICATE: &str = "the token server's signing certificate (the aut
 /// `auth.token.rootcertbundle`
 pub(super) fn bundle(
     path: &Path,
-    read: &Result<PemFile, String>,
+    read: &Result<PemFile, Unusable>,
     servers: &[(String, Certificate)],
     signers: &[Certificate],
     now: DateTime<Utc>,
@@ -65,7 +67,7 @@ pub(super) fn bundle(
     let fix = format!("set `auth.token.rootcertbundle` to {TOKEN_CERTIFICATE}");
     let file = match read {
         Ok(file) => file,
-        Err(problem) => return Verdict::failure(format!("{shown} {problem}"), fix),
+        Err(problem) => return problem.failure(path, fix),
     };
     if !file.keys.is_empty() || file.encrypted {
         return Verdict::failure(
@@ -145,7 +147,7 @@ pub(super) fn server_pair(
         "set `http.tls.certificate` to the server's certificate, followed by its intermediates";
     let file = match &read.certificate {
         Ok(file) => file,
-        Err(problem) => return Verdict::failure(format!("{shown} {problem}"), fix),
+        Err(problem) => return problem.failure(&pair.certificate, fix),
     };
     let Some(leaf) = file.certificates.first() else {
         return Verdict::failure(
@@ -208,7 +210,7 @@ fn key_of(
     let fix = "set `http.tls.key` to the private key of `http.tls.certificate`";
     let keys = match &read.key {
         Ok(keys) => keys,
-        Err(problem) => return Some(Verdict::failure(format!("{shown} {problem}"), fix)),
+        Err(problem) => return Some(problem.failure(&pair.key, fix)),
     };
     if keys.encrypted {
         return Some(Verdict::failure(
@@ -264,12 +266,8 @@ pub(super) fn signing(
     let fix = "set `keys.signingkey` and `keys.certificate` of the auth-server to one pair, or leave \
                both out: it makes its own";
     let (certificate, keys) = match (&read.certificate, &read.key) {
-        (Err(problem), _) => {
-            return Verdict::failure(format!("{} {problem}", pair.certificate.display()), fix);
-        }
-        (_, Err(problem)) => {
-            return Verdict::failure(format!("{} {problem}", pair.key.display()), fix);
-        }
+        (Err(problem), _) => return problem.failure(&pair.certificate, fix),
+        (_, Err(problem)) => return problem.failure(&pair.key, fix),
         (Ok(certificate), Ok(keys)) => (certificate, keys),
     };
     let Some(leaf) = certificate.certificates.first() else {
@@ -312,6 +310,11 @@ fn readable_key(path: &Path, mode: u32) -> Verdict {
 }
 
 fn signing_folder(folder: &Path) -> Verdict {
+    let place = folder.to_owned();
+    patiently(PATIENCE, move || look_at_keys(&place)).unwrap_or_else(|| silent(folder))
+}
+
+fn look_at_keys(folder: &Path) -> Verdict {
     let shown = folder.display();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -322,37 +325,36 @@ fn signing_folder(folder: &Path) -> Verdict {
             );
         }
         Err(error) => {
-            return Verdict::failure(
-                format!("{shown} cannot be read: {}", in_words(&error)),
-                "let the auth-server's user own `keys.path`, and run doctor as that user or as root",
-            );
+            let fix = "let the auth-server's user own `keys.path`, and run doctor as that user or as \
+                       root";
+            return unreadable(folder, &error).failure(folder, fix);
         }
     };
-    let mut found = 0;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !(name.starts_with("signing") && name.ends_with(".pem")) {
-            continue;
-        }
-        found += 1;
-        if let Some(mode) = mode(&entry.path()).filter(|mode| mode & 0o077 != 0) {
-            return readable_key(&entry.path(), mode);
-        }
-    }
-    match found {
-        0 => Verdict::ok(format!(
-            "no key in {shown}: it is in the database, or made at the start"
-        )),
-        1 => Verdict::ok(format!("1 signing key in {shown}")),
-        found => Verdict::ok(format!("{found} signing keys in {shown}")),
-    }
+    let keys: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("signing") && name.ends_with(".pem")
+        })
+        .collect();
+    let open = keys.iter().find_map(|path| {
+        let mode = mode(path).filter(|mode| mode & 0o077 != 0)?;
+        Some(readable_key(path, mode))
+    });
+    open.unwrap_or_else(|| {
+        Verdict::ok(match keys.len() {
+            0 => format!("no key in {shown}: it is in the database, or made at the start"),
+            1 => format!("1 signing key in {shown}"),
+            found => format!("{found} signing keys in {shown}"),
+        })
+    })
 }
 
 /// What the auth-server publishes for registries.
 pub(super) fn published(
     path: &Path,
-    read: &Result<PemFile, String>,
+    read: &Result<PemFile, Unusable>,
     now: DateTime<Utc>,
 ) -> Verdict {
     let shown = path.display();
@@ -361,7 +363,9 @@ pub(super) fn published(
         Err(problem) => {
             return Verdict::warning(
                 format!("{shown} {problem}"),
-                "start the auth-server once: it writes the file; or correct `keys.path`",
+                problem.fix_or(
+                    "start the auth-server once: it writes the file; or correct `keys.path`",
+                ),
             );
         }
     };
@@ -385,32 +389,35 @@ fn counted(certificates: usize) -> String {
     }
 }
 
-/// The keys of a JWKS, as the registry would get them. The error is a part of a sentence.
-pub(super) async fn read_jwks(location: &KeyLocation, http: &Http) -> Result<TrustedKeys, String> {
+/// The keys of a JWKS, as the registry would get them.
+pub(super) async fn read_jwks(
+    location: &KeyLocation,
+    http: &Http,
+) -> Result<TrustedKeys, Unusable> {
     let text = match location {
         KeyLocation::JwksUrl(url) => {
             let answer = http.send(http.ask(Method::GET, url)).await;
             let answer = answer.map_err(|trouble| format!("cannot be fetched: {trouble}"))?;
             if answer.status != 200 {
-                return Err(format!("was answered {}", answer.status));
+                return Err(format!("was answered {}", answer.status).into());
             }
             answer.body
         }
-        KeyLocation::JwksFile(path) | KeyLocation::Bundle(path) => {
-            std::fs::read(path).map_err(|error| format!("cannot be read: {}", in_words(&error)))?
-        }
+        KeyLocation::JwksFile(path) | KeyLocation::Bundle(path) => files::read(path, MAX_FILE)?,
     };
-    TrustedKeys::from_jwks_json(&text).map_err(|error| error.to_string())
+    TrustedKeys::from_jwks_json(&text).map_err(|error| error.to_string().into())
 }
 
 /// `auth.token.jwks`
-pub(super) fn jwks(location: &KeyLocation, read: &Result<TrustedKeys, String>) -> Verdict {
+pub(super) fn jwks(location: &KeyLocation, read: &Result<TrustedKeys, Unusable>) -> Verdict {
     match read {
         Ok(keys) => Verdict::ok(format!("{location}: keys to believe: {}", keys.len())),
         Err(problem) => Verdict::failure(
             format!("{location} {problem}"),
-            "set `auth.token.jwks` to the token server's key set (the auth-server's \
-             /.well-known/jwks.json), reachable from the registry's host",
+            problem.fix_or(
+                "set `auth.token.jwks` to the token server's key set (the auth-server's \
+                 /.well-known/jwks.json), reachable from the registry's host",
+            ),
         ),
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::certificate::parse_pem;
+use crate::files::Unusable;
 use crate::testing::{Authority, noon, params, self_signed};
 
 /// A server's certificate below an intermediate, and a key that signs tokens.
@@ -195,7 +196,7 @@ fn files_that_were_exchanged_are_recognized() {
         keys: vec![Some(one.server.public_key.clone())],
         ..PemFile::default()
     };
-    let judge = |certificate: Result<PemFile, String>, key: Result<PemFile, String>| {
+    let judge = |certificate: Result<PemFile, Unusable>, key: Result<PemFile, Unusable>| {
         let read = PairFiles {
             certificate,
             key,
@@ -214,11 +215,11 @@ fn files_that_were_exchanged_are_recognized() {
     );
     fails(&judge(server(), server()), "holds no private key");
     fails(
-        &judge(server(), Err("is empty".to_owned())),
+        &judge(server(), Err("is empty".into())),
         "/tls.key is empty",
     );
     fails(
-        &judge(Err("is empty".to_owned()), Ok(key.clone())),
+        &judge(Err("is empty".into()), Ok(key.clone())),
         "/tls.crt is empty",
     );
     let encrypted = PemFile {
@@ -236,7 +237,7 @@ fn tokens_need_a_key_of_their_own() {
     let auth = AuthSide {
         issuer: "issuer".to_owned(),
         services: Vec::new(),
-        bundle: "/bundle.pem".into(),
+        bundle: Some("/bundle.pem".into()),
         folder: None,
         mounted: Some(names()),
         tls: None,
@@ -301,6 +302,6 @@ fn what_was_never_published_is_said() {
         &published(path, &Ok(holding(&[&old])), noon()),
         "has expired",
     );
-    let missing = published(path, &Err("is missing".to_owned()), noon());
+    let missing = published(path, &Err("is missing".into()), noon());
     assert_eq!(missing.status, Status::Warning);
 }

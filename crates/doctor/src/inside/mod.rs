@@ -9,14 +9,15 @@ mod pairing;
 mod records;
 mod storage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use database::{DatabaseUrl, Schema};
 use registry_token::{Algorithm, KeyLocation, TrustedKeys};
 use url::Url;
 
-use crate::certificate::{Certificate, PemFile, read_pem};
+use crate::certificate::{Certificate, MAX_FILE, PemFile, read_pem};
+use crate::files::{self, Unusable};
 use crate::http::{Clock, Http};
 use crate::reach::reach;
 use crate::realm;
@@ -61,8 +62,8 @@ pub struct TokenSide {
 pub struct AuthSide {
     pub issuer: String,
     pub services: Vec<String>,
-    /// The certificates of the keys that sign.
-    pub bundle: PathBuf,
+    /// The certificates of the keys that sign. `None`: it publishes them by HTTP alone.
+    pub bundle: Option<PathBuf>,
     /// Where its own keys are.
     pub folder: Option<PathBuf>,
     /// A key pair of somebody else's making.
@@ -83,6 +84,8 @@ pub struct Inside {
     pub clock: Clock,
     /// Whether the realm is to be tried from here; who looks from outside does so anyway.
     pub try_realm: bool,
+    /// Whether this is a container, which has names, networks and authorities of its own.
+    pub in_container: bool,
 }
 
 /// What was read on the way.
@@ -91,8 +94,8 @@ struct Files {
     auth_tls: Option<keys::PairFiles>,
     mounted: Option<keys::PairFiles>,
     /// What signs tokens, as the auth-server publishes it.
-    auth_bundle: Option<Result<PemFile, String>>,
-    registry_bundle: Option<Result<PemFile, String>>,
+    auth_bundle: Option<Result<PemFile, Unusable>>,
+    registry_bundle: Option<Result<PemFile, Unusable>>,
 }
 
 /// Everything that can be seen from here, causes first; and what the registry believes.
@@ -108,9 +111,9 @@ pub async fn examine(inside: &Inside, report: &mut Report) -> Option<Belief> {
         let verdict = keys::signing(auth, pair, &tls);
         report.add("auth.keys", verdict);
         if auth.mounted.is_none()
-            && let Some(read) = &files.auth_bundle
+            && let (Some(path), Some(read)) = (&auth.bundle, &files.auth_bundle)
         {
-            report.add("auth.bundle", keys::published(&auth.bundle, read, now));
+            report.add("auth.bundle", keys::published(path, read, now));
         }
     }
     let mut belief = None;
@@ -123,7 +126,7 @@ pub async fn examine(inside: &Inside, report: &mut Report) -> Option<Belief> {
             examine_realm(inside, tokens, &http, report).await;
         }
         report.add("registry.location", pairing::location(registry));
-        storage::examine(&registry.storage, report).await;
+        storage::examine(&registry.storage, report);
         let found = database::inspect::inspect(
             &registry.database,
             registry.schema.sqlite,
@@ -157,7 +160,9 @@ impl Files {
             registry_tls: registry.and_then(|side| side.tls.as_ref()).map(pair),
             auth_tls: auth.and_then(|side| side.tls.as_ref()).map(pair),
             mounted: auth.and_then(|side| side.mounted.as_ref()).map(pair),
-            auth_bundle: auth.map(|auth| read_pem(&auth.bundle)),
+            auth_bundle: auth
+                .and_then(|auth| auth.bundle.as_ref())
+                .map(|path| read_pem(path)),
             registry_bundle: bundle.map(|path| read_pem(path)),
         }
     }
@@ -231,10 +236,7 @@ async fn examine_belief(
     if let (Some(path), Some(read)) = (&tokens.bundle, &files.registry_bundle) {
         let verdict = keys::bundle(path, read, tls, signers, http.now());
         broken |= report.add("registry.bundle", verdict);
-        let text = std::fs::read(path).unwrap_or_default();
-        if let Ok(keys) = TrustedKeys::from_bundle_pem(&text) {
-            trusted = trusted.merge(keys);
-        }
+        trusted = trusted.merge(bundled(path, read));
         sources.push(path.display().to_string());
     }
     if let Some(location) = &tokens.jwks {
@@ -258,6 +260,15 @@ async fn examine_belief(
     })
 }
 
+/// The keys in a bundle, if it could be read as one.
+fn bundled(path: &Path, read: &Result<PemFile, Unusable>) -> TrustedKeys {
+    let text = read
+        .as_ref()
+        .ok()
+        .and_then(|_| files::read(path, MAX_FILE).ok());
+    TrustedKeys::from_bundle_pem(&text.unwrap_or_default()).unwrap_or_default()
+}
+
 fn pair_up(
     auth: &AuthSide,
     tokens: &TokenSide,
@@ -274,7 +285,12 @@ fn pair_up(
     if let Some(realm) = &tokens.realm {
         report.add("pairing.realm", pairing::realm(realm));
     }
-    if !matches!(files.auth_bundle, Some(Ok(_))) {
+    let (Some(path), Some(read)) = (&auth.bundle, &files.auth_bundle) else {
+        let because = "the auth-server writes its keys nowhere but into the database";
+        report.add("pairing.keys", Verdict::skipped(because));
+        return;
+    };
+    if read.is_err() {
         let because = "because auth.bundle cannot be read";
         report.add("pairing.keys", Verdict::skipped(because));
         return;
@@ -286,8 +302,7 @@ fn pair_up(
         );
         return;
     };
-    let published = std::fs::read(&auth.bundle).unwrap_or_default();
-    let signers = TrustedKeys::from_bundle_pem(&published).unwrap_or_default();
+    let signers = bundled(path, read);
     report.add("pairing.keys", pairing::keys(&signers, belief));
     report.add("pairing.algorithm", pairing::algorithm(&signers, belief));
 }
@@ -303,7 +318,21 @@ async fn examine_realm(inside: &Inside, tokens: &TokenSide, http: &Http, report:
     if let Some(registry) = host.and_then(|host| Url::parse(host).ok()) {
         report.add("realm.url", realm::url_verdict(&registry, &url));
     }
-    let reached = reach("realm", &url, &inside.trust, http.now(), report).await;
+    let mut way = Report::default();
+    let reached = reach("realm", &url, &inside.trust, http.now(), &mut way).await;
+    if inside.in_container
+        && let Some(wrong) = way.first()
+    {
+        let host = url.host_str().unwrap_or_default();
+        let verdict = Verdict::skipped(format!(
+            "{host} is not seen from this container as by clients: {}",
+            wrong.verdict.message
+        ));
+        let fix = "nothing, if clients reach it: run doctor with --registry where they are";
+        report.add("realm.from-registry", verdict.unless(fix));
+        return;
+    }
+    report.append(way);
     if let Some(because) = &reached.blocked {
         report.add(
             "realm.answer",

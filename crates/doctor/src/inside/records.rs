@@ -3,7 +3,7 @@
 use database::DatabaseUrl;
 use database::inspect::{InspectError, SchemaState};
 
-use crate::certificate::in_words;
+use crate::files;
 use crate::report::Verdict;
 
 pub(super) fn verdict(url: &DatabaseUrl, found: &Result<SchemaState, InspectError>) -> Verdict {
@@ -65,10 +65,11 @@ fn unreachable(shown: &str, error: &InspectError) -> Verdict {
             format!("there is no file {} yet", path.display()),
             "start the server once: it makes the file; or correct `database.url`",
         ),
-        InspectError::File { path, source } => Verdict::failure(
-            format!("{} cannot be opened: {}", path.display(), in_words(source)),
-            "let the user that the server runs as own the file and its folder",
-        ),
+        InspectError::File { path, source } => {
+            let fix = "let the user that the server runs as own the file and its folder";
+            files::unreadable(path, source).failure(path, fix)
+        }
+        InspectError::Silent(path) => files::silent(path),
         InspectError::NotADatabase(path) => Verdict::failure(
             format!("{} is no SQLite database, or is damaged", path.display()),
             "correct `database.url`, or restore the backup",
@@ -79,8 +80,8 @@ fn unreachable(shown: &str, error: &InspectError) -> Verdict {
         ),
         InspectError::TimedOut => Verdict::failure(
             format!("{shown} does not answer"),
-            "open the port of PostgreSQL in the firewall between, or correct the host in \
-             `database.url`",
+            "start PostgreSQL, correct its host in `database.url`, or open its port in the firewall \
+             between",
         ),
         InspectError::Password(reason) => Verdict::failure(
             format!("{shown} refuses user or password: {reason}"),

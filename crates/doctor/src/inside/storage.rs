@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::certificate::in_words;
+use crate::files::{Obstacle, in_words, patiently, silent};
 use crate::report::{Report, Verdict};
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -13,29 +13,20 @@ const GIB: u64 = 1024 * 1024 * 1024;
 /// How many files are looked at for their owner: the upper levels of the tree, mostly.
 const MAX_FILES: usize = 2_000;
 
-/// A network file system that is gone does not say so: who asks waits for ever.
+/// A disk that has much to do takes its time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn examine(root: &Path, report: &mut Report) {
-    let (done, looked) = tokio::sync::oneshot::channel();
+pub(super) fn examine(root: &Path, report: &mut Report) {
     let folder = root.to_owned();
-    // A thread that nobody waits for at the end, unlike those of the runtime.
-    std::thread::spawn(move || {
+    let looked = patiently(PATIENCE, move || {
         let mut report = Report::default();
         look(&folder, &mut report);
-        let _ = done.send(report);
+        report
     });
-    if let Ok(Ok(found)) = tokio::time::timeout(PATIENCE, looked).await {
-        for finding in found.findings() {
-            report.add(finding.check.clone(), finding.verdict.clone());
-        }
+    if let Some(found) = looked {
+        report.append(found);
     } else {
-        let verdict = Verdict::failure(
-            format!("{} does not answer", root.display()),
-            "look at the file system of `storage.filesystem.rootdirectory`: a network file system \
-             whose server is gone looks like this",
-        );
-        report.add("storage.writable", verdict);
+        report.add("storage.writable", silent(root));
     }
 }
 
@@ -94,10 +85,15 @@ fn writable(root: &Path, written: &std::io::Result<()>) -> Verdict {
             format!("{shown} is no folder"),
             "correct `storage.filesystem.rootdirectory`",
         ),
-        ErrorKind::PermissionDenied => (
-            format!("{shown} cannot be written to: permission denied"),
-            "let the user that the registry runs as own `storage.filesystem.rootdirectory`",
-        ),
+        ErrorKind::PermissionDenied => {
+            let obstacle = Obstacle::to_writing_in(root);
+            let owner = obstacle.map_or(String::new(), |obstacle| format!(": {obstacle}"));
+            (
+                format!("{shown} cannot be written to: permission denied{owner}"),
+                "let the user that the registry runs as own `storage.filesystem.rootdirectory` \
+                 (chown -R), and run doctor as that user or as root",
+            )
+        }
         ErrorKind::ReadOnlyFilesystem => (
             format!("{shown} is on a file system that is mounted read-only"),
             "mount it writable, and look into the kernel's log: it may have turned read-only after \

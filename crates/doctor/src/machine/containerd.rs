@@ -8,8 +8,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Host, folders};
-use crate::certificate::{in_words, read_pem};
+use crate::certificate::{MAX_FILE, read_pem};
 use crate::challenge::shown;
+use crate::files;
 use crate::network::Server;
 use crate::report::Verdict;
 
@@ -59,18 +60,12 @@ pub(super) fn look(certs: &Path, host: &Host<'_>) -> Verdict {
     };
     let path = folder.join("hosts.toml");
     let path_shown = path.display();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return without_file(&folder, host);
-        }
-        Err(error) => {
-            let problem = in_words(&error);
-            return Verdict::failure(
-                format!("{path_shown} cannot be read: {problem}"),
-                "let root read it",
-            );
-        }
+    if !path.exists() {
+        return without_file(&folder, host);
+    }
+    let text = match files::read(&path, MAX_FILE) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(problem) => return problem.failure(&path, "let root read it"),
     };
     match toml::from_str::<Hosts>(&text) {
         Ok(hosts) => judge(&folder, &hosts, host),
@@ -196,7 +191,9 @@ fn authorities(folder: &Path, settings: &Settings, host: &Host<'_>) -> Verdict {
             Err(problem) => {
                 return Verdict::failure(
                     format!("{file}: the file of `ca`, {}, {problem}", shown(name)),
-                    "name the file of the authority's certificate, with its whole path",
+                    problem.fix_or(
+                        "name the file of the authority's certificate, with its whole path",
+                    ),
                 );
             }
         }

@@ -106,8 +106,10 @@ fn wrong_file(files: &[Entry]) -> Option<Verdict> {
         if let Err(problem) = &file.read {
             return Some(Verdict::failure(
                 format!("{shown} {problem}"),
-                "replace it by a file in PEM form (`openssl x509 -inform der -in FILE -out ca.crt` \
-                 converts one)",
+                problem.fix_or(
+                    "replace it by a file in PEM form (`openssl x509 -inform der -in FILE -out \
+                     ca.crt` converts one)",
+                ),
             ));
         }
         let holds_certificate = file

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::certificate::{Certificate, PemFile, read_pem};
+use crate::files::Unusable;
 use crate::network::Server;
 use crate::report::{Report, Verdict};
 use crate::tls;
@@ -107,7 +108,7 @@ impl<'a> Host<'a> {
 struct Entry {
     name: String,
     path: PathBuf,
-    read: Result<PemFile, String>,
+    read: Result<PemFile, Unusable>,
     mode: u32,
 }
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::environment::{Override, variable_part};
 use super::error::{Problem, Warning, nearest, suggestion};
 use super::failure::Failure;
+use super::files_read::FilesRead;
 use super::node::{Entry, Node, Origin, Scalar, Value};
 use super::secret_file;
 use super::values::Values;
@@ -23,6 +24,7 @@ pub(super) struct Pass<'s> {
     pub secrets: &'s [String],
     /// Values that an earlier pass found wrong: left out, so that the next problem comes up.
     pub skipped: &'s HashSet<String>,
+    pub files_read: &'s FilesRead,
     pub problems: RefCell<Vec<Problem>>,
     pub warnings: RefCell<Vec<Warning>>,
     pub values: RefCell<Values>,

@@ -18,6 +18,7 @@ mod deserialize;
 mod environment;
 mod error;
 mod failure;
+mod files_read;
 mod node;
 mod secret_file;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub use self::error::{ConfigError, Problem, Warning};
+pub use self::files_read::FilesRead;
 pub use self::node::Origin;
 pub use self::types::{Duration, InvalidDuration, Obsolete};
 pub use self::values::Values;
@@ -56,6 +58,7 @@ pub struct Source {
     variables: Vec<(OsString, OsString)>,
     secrets: Vec<String>,
     ignored: Vec<String>,
+    files_read: FilesRead,
 }
 
 impl Source {
@@ -69,6 +72,7 @@ impl Source {
             variables: std::env::vars_os().collect(),
             secrets: Vec::new(),
             ignored: Vec::new(),
+            files_read: FilesRead::default(),
         }
     }
 
@@ -101,6 +105,13 @@ impl Source {
         self
     }
 
+    /// Notes there which files are read, beginning with the next.
+    #[must_use]
+    pub fn noting_files(mut self, files: &FilesRead) -> Self {
+        self.files_read = files.clone();
+        self
+    }
+
     /// Full names of variables that have the prefix but are meant for somebody else.
     #[must_use]
     pub fn ignore<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
@@ -119,7 +130,10 @@ pub fn load_comparable<T: DeserializeOwned>(
     source: &Source,
 ) -> Result<(T, Vec<Warning>, Values), ConfigError> {
     let mut problems = Vec::new();
-    let root = source.file.as_deref().map(read).transpose()?;
+    let root = source.file.as_deref();
+    let root = root
+        .map(|path| read(path, &source.files_read))
+        .transpose()?;
     let overrides = overrides(source, &mut problems);
     let mut skipped = HashSet::new();
     loop {
@@ -127,6 +141,7 @@ pub fn load_comparable<T: DeserializeOwned>(
             prefix: &source.prefix,
             secrets: &source.secrets,
             skipped: &skipped,
+            files_read: &source.files_read,
             problems: RefCell::new(problems),
             warnings: RefCell::new(Vec::new()),
             values: RefCell::default(),
@@ -175,7 +190,8 @@ fn section_of(key: &str) -> &str {
     key.rsplit_once('.').map_or("", |(section, _)| section)
 }
 
-fn read(path: &Path) -> Result<Rc<Node>, ConfigError> {
+fn read(path: &Path, files: &FilesRead) -> Result<Rc<Node>, ConfigError> {
+    files.begin(path);
     let unreadable = |reason: String| ConfigError::Unreadable {
         path: path.to_owned(),
         reason,

@@ -81,6 +81,7 @@ fn read(twin: &Cursor<'_>) -> Result<String, String> {
         return Err("expected the path of a file".to_owned());
     };
     let unreadable = |reason: &dyn std::fmt::Display| format!("cannot read {path}: {reason}");
+    twin.pass.files_read.begin(path.as_ref());
     let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
     let mut text = String::new();
     file.take(MAX_BYTES + 1)
