@@ -182,3 +182,34 @@ async fn below_a_prefix_pages_and_tokens_are_found() {
         client.get("/jwt/auth").send().await.expect(404);
     }
 }
+
+/// As the file says: the prefix is changed in these places.
+#[tokio::test]
+async fn the_prefix_may_be_another() {
+    for kind in Kind::ALL {
+        let mut front = Front::new(kind, Variant::PathPrefix).sending_blobs();
+        let places: &[_] = match kind {
+            Kind::Nginx => &[
+                ("path-prefix.conf", "~^/portcullis"),
+                ("portcullis/prefix.conf", " /portcullis"),
+            ],
+            Kind::Apache => &[
+                ("portcullis/prefix.conf", "/portcullis"),
+                ("portcullis/sendfile.conf", "(/portcullis)"),
+            ],
+        };
+        for (file, path) in places {
+            front = front.replace(file, path, &path.replace("portcullis", "images"));
+        }
+        let pki = acceptance::Pki::new();
+        let setup = front.servers(acceptance::Databases::Sqlite);
+        let portcullis = setup.start().await;
+        let proxy = front.start(&pki, &portcullis).await;
+        let client = proxy.client(&pki);
+        let realm = "/images/jwt/auth?service=portcullis-registry";
+        client.get(realm).send().await.expect(200);
+        let answer = client.get("/images/v2/").send().await;
+        answer.expect_error(401, "UNAUTHORIZED");
+        client.get("/portcullis/v2/").send().await.expect(404);
+    }
+}

@@ -1,7 +1,9 @@
 //! Two of each server, on one database each and one folder of blobs, behind the files for that.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use acceptance::proxy::{Front, Kind, Proxy, Variant, own_address};
 use acceptance::{
@@ -214,6 +216,15 @@ async fn uploads_and_addresses_are_as_with_one() {
             newcomer.token(&[]).await;
             assert_eq!(newcomer.challenge().await.realm.scheme(), "https");
         }
+        let project = format!("{}api/v1/projects/admin%2Fapp", replicas.proxy.auth());
+        let asked = replicas.admin().get(&project).send().await;
+        asked.expect(401);
+        let logs = replicas.auth.each_ref().map(Process::log).concat();
+        assert!(
+            logs.contains("path=\"/api/v1/projects/admin%2Fapp\""),
+            "{logs}"
+        );
+
         for server in replicas.auth.iter().chain(&replicas.registry) {
             let log = server.log();
             let requests = log.lines().filter(|line| line.contains("client="));
@@ -236,6 +247,61 @@ async fn a_refusal_arrives_before_the_body_has() {
             let answer = call.body(Blob::random(2 * MIB).bytes).send().await;
             answer.expect_error(401, "UNAUTHORIZED");
         }
+    }
+}
+
+/// Like a machine that is off: nobody says no.
+fn hanging() -> (Url, TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // One that nobody is let in from is full.
+    let waiting = std::iter::from_fn(|| {
+        TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok()
+    });
+    let waiting = waiting.collect();
+    (
+        format!("http://{address}").parse().unwrap(),
+        listener,
+        waiting,
+    )
+}
+
+#[tokio::test]
+async fn one_that_hangs_is_passed_over() {
+    let (hanging, _listener, _waiting) = hanging();
+    let well = fakes::serve(|_| "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell".to_owned());
+    for (kind, file, patience, less) in [
+        (
+            Kind::Nginx,
+            "portcullis/proxy.conf",
+            "proxy_connect_timeout     5s",
+            "proxy_connect_timeout 1s",
+        ),
+        (
+            Kind::Apache,
+            "portcullis/replicas.conf",
+            "connectiontimeout=5",
+            "connectiontimeout=1",
+        ),
+    ] {
+        let pki = Pki::new();
+        let front = Front::new(kind, Variant::OneHost).replace(file, patience, less);
+        let proxy = front
+            .start_before_replicas(&pki, [&hanging, &well], [&hanging, &well])
+            .await;
+        let client = proxy.client(&pki);
+        for path in ["/v2/a/blobs/uploads/1", "/jwt/auth"] {
+            for method in [Method::PATCH, Method::GET, Method::POST] {
+                let call = client.call(method, path).body("a body");
+                assert_eq!(call.send().await.expect(200).body, "well", "{kind:?}");
+            }
+        }
+        let log = proxy.error_log();
+        let said = ["upstream timed out", "The timeout specified has expired"];
+        assert!(
+            said.iter().any(|said| log.contains(said)),
+            "{kind:?}: {log}"
+        );
     }
 }
 
