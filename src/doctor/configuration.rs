@@ -12,6 +12,8 @@ use registry_server::config::{
 };
 use service::config::FilesRead;
 
+use service::server::{CertificateSource, TlsSettings};
+
 use super::Doctor;
 use crate::failure::Failure;
 use crate::{serve, up};
@@ -113,10 +115,8 @@ fn registry_side(configuration: &Configuration, settings: &RegistrySettings) -> 
     };
     RegistrySide {
         tokens,
-        tls: http
-            .tls
-            .as_ref()
-            .map(|tls| pair(&tls.certificate, &tls.key)),
+        tls: http.tls.as_ref().and_then(tls_pair),
+        serves_https: http.tls.is_some(),
         storage: settings.storage_root.clone(),
         database: settings.database.clone(),
         schema: registry_server::schema(),
@@ -160,13 +160,17 @@ fn auth_side(settings: &AuthSettings) -> AuthSide {
             .map(|mounted| pair(&mounted.certificate, &mounted.key)),
         bundle: written.then_some(bundle),
         folder,
-        tls: settings
-            .http
-            .tls
-            .as_ref()
-            .map(|tls| pair(&tls.certificate, &tls.key)),
+        tls: settings.http.tls.as_ref().and_then(tls_pair),
         database: settings.database_url(),
         schema: auth_server::schema(),
+    }
+}
+
+/// Files that somebody put there; what the server orders by itself is seen from outside.
+fn tls_pair(tls: &TlsSettings) -> Option<Pair> {
+    match &tls.source {
+        CertificateSource::Files { certificate, key } => Some(pair(certificate, key)),
+        CertificateSource::LetsEncrypt(_) => None,
     }
 }
 

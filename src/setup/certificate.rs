@@ -123,11 +123,7 @@ fn write_authority(folder: &mut Folder, authority: &Authority) -> Result<(), Set
 
 /// Whether a server could start with the pair.
 fn fits(folder: &Folder) -> Result<(), SetupError> {
-    let settings = TlsSettings {
-        certificate: folder.path(CHAIN),
-        key: folder.path(KEY),
-        ..TlsSettings::default()
-    };
+    let settings = TlsSettings::files(folder.path(CHAIN), folder.path(KEY));
     Tls::load(&settings)
         .map(drop)
         .map_err(|error| SetupError::Unusable {

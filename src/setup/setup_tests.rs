@@ -279,11 +279,10 @@ fn a_pair_of_ours_that_does_not_fit_is_made_again() {
         deployment.states(&report)["tls/fullchain.pem"],
         State::Renewed
     );
-    let settings = TlsSettings {
-        certificate: deployment.setup.dir.join("tls/fullchain.pem"),
-        key: deployment.setup.dir.join("tls/privkey.pem"),
-        ..TlsSettings::default()
-    };
+    let settings = TlsSettings::files(
+        deployment.setup.dir.join("tls/fullchain.pem"),
+        deployment.setup.dir.join("tls/privkey.pem"),
+    );
     Tls::load(&settings).unwrap();
 }
 

@@ -43,7 +43,7 @@ fn curl(pki: &Pki, registry: &Served, arguments: &[&str]) -> Finished {
 }
 
 /// An authority for clients and a client of it, in files `NAME-ca.pem`, `NAME.pem`, `NAME.key`.
-fn client_of(name: &str, folder: &Path) {
+pub fn client_of(name: &str, folder: &Path) {
     let script = format!(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name}-ca \
            -keyout {name}-ca.key -out {name}-ca.pem
@@ -176,17 +176,4 @@ async fn http_2_without_tls_is_for_who_asks() {
         );
         registry.client().get("/v2/").send().await.expect(200);
     }
-}
-
-#[test]
-fn what_is_not_done_here_is_refused_in_a_sentence() {
-    let text = OPEN_REGISTRY.replace(
-        "  addr: 127.0.0.1:0\n",
-        "  addr: 127.0.0.1:0\n  tls:\n    certificate: a\n    key: b\n    letsencrypt: {email: a@example.com}\n",
-    );
-    let refused = Configured::registry(&text)
-        .invocation()
-        .run()
-        .expect_code(2);
-    refused.expect_says(["http.tls.letsencrypt", "Let's Encrypt", "proxy"]);
 }

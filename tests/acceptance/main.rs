@@ -35,6 +35,7 @@ mod htpasswd;
 mod image;
 mod import;
 mod key_rotation;
+mod letsencrypt;
 mod listeners;
 mod manifests;
 mod monitoring;

@@ -7,6 +7,7 @@
 //! - [`content`] makes blobs, manifests and images.
 //! - [`compose`] runs the whole of it in containers.
 //! - [`tools`] are the real clients: docker, skopeo, podman; [`browser`] is a real browser.
+//! - [`acme`] issues certificates as Let's Encrypt does.
 //! - [`proxy`] puts nginx or Apache in front, as the repository configures them, with certificates
 //!   of a private authority, [`pki`].
 //! - [`sandbox`] is this machine with an `/etc` and ports that a test may use as it likes.
@@ -31,6 +32,7 @@
     reason = "what comes back checked is often not needed any more"
 )]
 
+pub mod acme;
 pub mod browser;
 pub mod client;
 pub mod collector;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use service::server::{Address, MinimumTls};
+use service::server::{Address, CertificateSource, MinimumTls};
 
 use super::*;
 
@@ -74,7 +74,8 @@ log: {level: debug, formatter: json}
     );
     let tls = settings.http.tls.as_ref().unwrap();
     assert_eq!(tls.minimumtls, MinimumTls::Tls13);
-    assert_eq!(tls.key, Path::new("/tls/key.pem"));
+    let [certificate, key] = ["/tls/cert.pem", "/tls/key.pem"].map(PathBuf::from);
+    assert_eq!(tls.source, CertificateSource::Files { certificate, key });
     assert!(settings.http.proxies().trusts([10, 1, 2, 3].into()));
     assert_eq!(settings.http.draintimeout.get(), Duration::from_secs(5));
     assert_eq!(settings.http.debug.prometheus.path.as_str(), "/m");

@@ -371,10 +371,6 @@ fn what_cannot_be_followed_is_refused_in_a_sentence() {
         ("database: {enabled: true, host: db}", "database"),
         ("redis: {addr: localhost}", "Redis"),
         ("middleware: {registry: []}", "middleware"),
-        (
-            "http: {tls: {certificate: a, key: b, letsencrypt: {email: a}}}",
-            "Let's Encrypt",
-        ),
     ] {
         let error = read(&format!("{MINIMAL}{key}\n")).unwrap_err();
         assert!(error.contains(says), "{key}: {error}");

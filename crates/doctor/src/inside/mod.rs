@@ -33,6 +33,8 @@ pub struct RegistrySide {
     /// `None`: it does not work with tokens.
     pub tokens: Option<TokenSide>,
     pub tls: Option<Pair>,
+    /// Also with a certificate that it orders by itself, which is no pair of files.
+    pub serves_https: bool,
     /// The folder of the blobs.
     pub storage: PathBuf,
     pub database: DatabaseUrl,

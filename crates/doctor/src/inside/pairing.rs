@@ -114,7 +114,7 @@ pub(super) fn location(registry: &RegistrySide) -> Verdict {
         }
         return Verdict::ok(format!("`Location` begins with {}", shown(host)));
     }
-    if registry.location_from_request && !registry.trusts_proxies && registry.tls.is_none() {
+    if registry.location_from_request && !registry.trusts_proxies && !registry.serves_https {
         return Verdict::warning(
             "`http.relativeurls` is false and `http.trustedproxies` is empty: behind a proxy with \
              TLS, `Location` will be http",

@@ -105,6 +105,7 @@ fn side(realm: &str) -> RegistrySide {
             algorithms: Vec::new(),
         }),
         tls: None,
+        serves_https: false,
         storage: PathBuf::from("/data"),
         database: "sqlite:/data/registry.sqlite".parse().unwrap(),
         schema: database::Schema::EMPTY,

@@ -3,6 +3,7 @@
 //! [`Server::bind`] opens everything and reports where it listens; [`Server::run`] serves until the
 //! [`Shutdown`]. What is served is in the [`Listener`]s.
 
+mod acme;
 mod door;
 mod http1;
 mod listener;
@@ -23,8 +24,11 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, web};
 use futures_util::future::try_join_all;
 
+pub use self::acme::{CacheError, LetsEncryptSettings};
 pub use self::listener::{AccessLog, Address, BoundAddress, Listener};
-pub use self::settings::{DebugSettings, ListenAddress, PrometheusSettings, TlsSettings, UrlPath};
+pub use self::settings::{
+    CertificateSource, DebugSettings, ListenAddress, PrometheusSettings, TlsSettings, UrlPath,
+};
 pub use self::tls::{ClientAuth, MinimumTls, Tls, TlsError};
 
 use self::door::Door;

@@ -3,40 +3,93 @@
 
 use std::path::PathBuf;
 
-use serde::de::{self, IgnoredAny};
+use serde::de::{self, Error as _};
 use serde::{Deserialize, Deserializer};
 
+use super::acme::LetsEncryptSettings;
 use super::listener::Address;
 use super::tls::{ClientAuth, MinimumTls};
 
-/// `http.tls`. PEM files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// `http.tls`
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The certificate, followed by the intermediates that clients need.
-    pub certificate: PathBuf,
-    pub key: PathBuf,
+    pub source: CertificateSource,
     /// The oldest version that is spoken.
-    #[serde(default)]
     pub minimumtls: MinimumTls,
-    /// Authorities of client certificates; empty: clients are not asked for one.
-    #[serde(default)]
+    /// Authorities of client certificates, PEM files; empty: clients are not asked for one.
     pub clientcas: Vec<PathBuf>,
-    #[serde(default)]
     pub clientauth: ClientAuth,
     /// IANA names; empty: all that are safe.
-    #[serde(default)]
     pub ciphersuites: Vec<String>,
-    /// Refused in a sentence.
-    #[serde(default, deserialize_with = "letsencrypt")]
-    pub letsencrypt: (),
 }
 
-fn letsencrypt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    IgnoredAny::deserialize(deserializer)?;
-    Err(de::Error::custom(
-        "certificates are not ordered from Let's Encrypt here: set `certificate` and `key`, which \
-         are read again when they are renewed, or let a proxy in front do it",
-    ))
+/// Where the server's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// PEM files. The certificate is followed by the intermediates that clients need.
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+    LetsEncrypt(LetsEncryptSettings),
+}
+
+impl TlsSettings {
+    /// A certificate and its key, and all else as it is by default.
+    #[must_use]
+    pub fn files(certificate: PathBuf, key: PathBuf) -> Self {
+        Self {
+            source: CertificateSource::Files { certificate, key },
+            minimumtls: MinimumTls::default(),
+            clientcas: Vec::new(),
+            clientauth: ClientAuth::default(),
+            ciphersuites: Vec::new(),
+        }
+    }
+}
+
+/// The section as it is written.
+#[derive(Deserialize)]
+struct WrittenTls {
+    #[serde(default)]
+    certificate: Option<PathBuf>,
+    #[serde(default)]
+    key: Option<PathBuf>,
+    #[serde(default)]
+    minimumtls: MinimumTls,
+    #[serde(default)]
+    clientcas: Vec<PathBuf>,
+    #[serde(default)]
+    clientauth: ClientAuth,
+    #[serde(default)]
+    ciphersuites: Vec<String>,
+    #[serde(default)]
+    letsencrypt: Option<LetsEncryptSettings>,
+}
+
+impl<'de> Deserialize<'de> for TlsSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = WrittenTls::deserialize(deserializer)?;
+        let source = match (written.certificate, written.key, written.letsencrypt) {
+            (None, None, Some(settings)) => CertificateSource::LetsEncrypt(settings),
+            (Some(certificate), Some(key), None) => CertificateSource::Files { certificate, key },
+            (None, _, None) => return Err(D::Error::missing_field("certificate")),
+            (_, None, None) => return Err(D::Error::missing_field("key")),
+            (_, _, Some(_)) => {
+                return Err(D::Error::custom(
+                    "the certificate is either in files or ordered from an authority: set \
+                     `certificate` and `key`, or `letsencrypt`, not both",
+                ));
+            }
+        };
+        Ok(Self {
+            source,
+            minimumtls: written.minimumtls,
+            clientcas: written.clientcas,
+            clientauth: written.clientauth,
+            ciphersuites: written.ciphersuites,
+        })
+    }
 }
 
 /// `http.debug`: a listener for operators alone.

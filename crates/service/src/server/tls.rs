@@ -1,7 +1,8 @@
 //! TLS for listeners, with certificates that are replaced while connections are open.
 //!
-//! Certificate and key are read again every few seconds. A pair that does not fit, or half of a
-//! replacement in progress, leaves the old pair in use and a warning in the log.
+//! Certificate and key are files that are read again every few seconds. A pair that does not fit, or
+//! half of a replacement in progress, leaves the old pair in use and a warning in the log. Or they are
+//! ordered from an authority: [`acme`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::settings::TlsSettings;
+use super::acme::{self, CacheError, Challenges, Issued, Renewal, Term};
+use super::settings::{CertificateSource, TlsSettings};
 use crate::shutdown::{Reload, Shutdown};
 use crate::watch::{WatchedFile, watch};
 
@@ -61,6 +64,8 @@ pub enum TlsError {
     UnknownCipherSuite { name: String, known: String },
     #[error("TLS settings do not fit together: {0}")]
     Settings(String),
+    #[error("http.tls.letsencrypt.cachefile: {0}")]
+    Cache(#[from] CacheError),
 }
 
 /// A loaded certificate with what is needed to load the next one. Clones share it.
@@ -68,6 +73,14 @@ pub enum TlsError {
 pub struct Tls {
     config: Arc<ServerConfig>,
     resolver: Arc<Resolver>,
+    source: Arc<Source>,
+}
+
+/// Where the next certificate comes from.
+#[derive(Debug)]
+enum Source {
+    Files { certificate: PathBuf, key: PathBuf },
+    Authority(Renewal),
 }
 
 impl Tls {
@@ -75,14 +88,14 @@ impl Tls {
         let mut provider = aws_lc_rs::default_provider();
         select_suites(&mut provider, &settings.ciphersuites)?;
         let provider = Arc::new(provider);
-        let files = PairFiles {
-            certificate: settings.certificate.clone(),
-            key: settings.key.clone(),
-            provider: Arc::clone(&provider),
-        };
+        let (source, pair) = load_source(&settings.source, &provider)?;
         let resolver = Arc::new(Resolver {
-            current: ArcSwap::from_pointee(files.load()?),
-            files,
+            current: ArcSwap::from_pointee(pair),
+            challenges: match &source {
+                Source::Files { .. } => None,
+                Source::Authority(renewal) => Some(renewal.challenges().clone()),
+            },
+            provider: Arc::clone(&provider),
         });
         let unfit = |error: &dyn std::fmt::Display| TlsError::Settings(error.to_string());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -102,11 +115,16 @@ impl Tls {
             };
             builder.with_client_cert_verifier(verifier.build().map_err(|error| unfit(&error))?)
         };
-        let config =
+        let mut config =
             builder.with_cert_resolver(Arc::clone(&resolver) as Arc<dyn ResolvesServerCert>);
+        if resolver.challenges.is_some() {
+            // The acceptor puts those of HTTP before it.
+            config.alpn_protocols.push(acme::PROTOCOL.to_vec());
+        }
         Ok(Self {
             config: Arc::new(config),
             resolver,
+            source: Arc::new(source),
         })
     }
 
@@ -117,85 +135,178 @@ impl Tls {
 
     /// Looks at the files once. Says whether another certificate is in use now.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        self.resolver.reload()
+        match &*self.source {
+            Source::Files { certificate, key } => {
+                let text = PairText::read(certificate, key)?;
+                self.resolver.use_pair(text, certificate, key)
+            }
+            Source::Authority(_) => Ok(false),
+        }
     }
 
-    /// Looks at the files until the server ends.
+    /// Sees to the next certificate until the server ends.
     pub(super) async fn watch(self, shutdown: Shutdown, reload: Reload) {
-        let file = WatchedFile {
-            name: "certificate",
-            path: self.resolver.files.certificate.clone(),
-            interval: POLL_INTERVAL,
-        };
-        watch(file, move || self.reload(), shutdown, reload).await;
+        match &*self.source {
+            Source::Files { certificate, .. } => {
+                let file = WatchedFile {
+                    name: "certificate",
+                    path: certificate.clone(),
+                    interval: POLL_INTERVAL,
+                };
+                watch(file, move || self.reload(), shutdown, reload).await;
+            }
+            Source::Authority(renewal) => {
+                let resolver = &self.resolver;
+                let term = resolver.term().ok();
+                let path = renewal.path();
+                let use_it = |issued: &Issued| {
+                    let text = PairText::of(issued);
+                    let used = resolver.use_pair(text, path, path);
+                    used.map_err(|error| error.to_string())?;
+                    resolver.term()
+                };
+                renewal.keep(term, use_it, shutdown, reload).await;
+            }
+        }
+    }
+}
+
+fn load_source(
+    source: &CertificateSource,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Source, Loaded), TlsError> {
+    match source {
+        CertificateSource::Files { certificate, key } => {
+            let text = PairText::read(certificate, key)?;
+            let loaded = text.parse(certificate, key, provider)?;
+            let source = Source::Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            };
+            Ok((source, loaded))
+        }
+        CertificateSource::LetsEncrypt(settings) => {
+            let renewal = Renewal::new(settings, Arc::clone(provider))?;
+            let path = renewal.path();
+            let loaded = match renewal.cached()? {
+                Some(issued) => PairText::of(&issued).parse(path, path, provider)?,
+                None => Loaded {
+                    text: PairText::default(),
+                    pair: acme::placeholder(&settings.hosts, provider)
+                        .map_err(|error| TlsError::Settings(error.to_string()))?,
+                },
+            };
+            Ok((Source::Authority(renewal), loaded))
+        }
     }
 }
 
 #[derive(Debug)]
 struct Resolver {
     current: ArcSwap<Loaded>,
-    files: PairFiles,
+    /// For who is asked by an authority.
+    challenges: Option<Challenges>,
+    provider: Arc<CryptoProvider>,
 }
 
 #[derive(Debug)]
 struct Loaded {
-    /// The two files as they were, to see that they changed. Modification times would miss the
-    /// symbolic links that Kubernetes replaces secrets by.
-    bytes: (Vec<u8>, Vec<u8>),
+    /// To see that it changed. Modification times would miss the symbolic links that Kubernetes
+    /// replaces secrets by.
+    text: PairText,
     pair: Arc<CertifiedKey>,
 }
 
 impl ResolvesServerCert for Resolver {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.load().pair))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        match &self.challenges {
+            Some(challenges) if Challenges::is_asked(&hello) => challenges.answer(&hello),
+            _ => Some(Arc::clone(&self.current.load().pair)),
+        }
     }
 }
 
 impl Resolver {
-    fn reload(&self) -> Result<bool, TlsError> {
-        let bytes = self.files.read()?;
-        if self.current.load().bytes == bytes {
+    /// How long what is shown now is good.
+    fn term(&self) -> Result<Term, String> {
+        let loaded = self.current.load();
+        match loaded.pair.cert.first() {
+            Some(certificate) if !loaded.text.is_placeholder() => Term::of(certificate),
+            _ => Err("nobody has issued it".to_owned()),
+        }
+    }
+
+    /// Says whether it is another pair.
+    fn use_pair(&self, text: PairText, certificate: &Path, key: &Path) -> Result<bool, TlsError> {
+        if self.current.load().text == text {
             return Ok(false);
         }
-        let pair = Arc::new(self.files.parse(&bytes)?);
-        self.current.store(Arc::new(Loaded { bytes, pair }));
+        let loaded = text.parse(certificate, key, &self.provider)?;
+        self.current.store(Arc::new(loaded));
         Ok(true)
     }
 }
 
-#[derive(Debug)]
-struct PairFiles {
-    certificate: PathBuf,
-    key: PathBuf,
-    provider: Arc<CryptoProvider>,
+/// A certificate with its chain, and its key: PEM, from one file or two.
+#[derive(Default, PartialEq, Eq)]
+struct PairText {
+    chain: Vec<u8>,
+    key: Vec<u8>,
 }
 
-impl PairFiles {
-    fn load(&self) -> Result<Loaded, TlsError> {
-        let bytes = self.read()?;
-        let pair = Arc::new(self.parse(&bytes)?);
-        Ok(Loaded { bytes, pair })
+impl std::fmt::Debug for PairText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PairText").finish_non_exhaustive()
+    }
+}
+
+impl PairText {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        Ok(Self {
+            chain: read(certificate)?,
+            key: read(key)?,
+        })
     }
 
-    fn read(&self) -> Result<(Vec<u8>, Vec<u8>), TlsError> {
-        Ok((read(&self.certificate)?, read(&self.key)?))
+    /// What is made in memory was never text.
+    fn is_placeholder(&self) -> bool {
+        self.chain.is_empty()
     }
 
-    fn parse(&self, (certificate, key): &(Vec<u8>, Vec<u8>)) -> Result<CertifiedKey, TlsError> {
-        let chain = certificates(&self.certificate, certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Malformed {
-            path: self.key.clone(),
-            reason: format!("no private key in PEM form: {error}"),
-        })?;
-        CertifiedKey::from_der(chain, key, &self.provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsError::Mismatch {
-                certificate: self.certificate.clone(),
-                key: self.key.clone(),
-            },
-            other => TlsError::Malformed {
-                path: self.certificate.clone(),
-                reason: other.to_string(),
-            },
+    fn of(issued: &Issued) -> Self {
+        Self {
+            chain: issued.chain.as_bytes().to_vec(),
+            key: issued.key.expose_secret().as_bytes().to_vec(),
+        }
+    }
+
+    /// The paths are for errors.
+    fn parse(
+        self,
+        certificate: &Path,
+        key: &Path,
+        provider: &CryptoProvider,
+    ) -> Result<Loaded, TlsError> {
+        let chain = certificates(certificate, &self.chain)?;
+        let private =
+            PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| TlsError::Malformed {
+                path: key.to_owned(),
+                reason: format!("no private key in PEM form: {error}"),
+            })?;
+        let pair =
+            CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => TlsError::Mismatch {
+                    certificate: certificate.to_owned(),
+                    key: key.to_owned(),
+                },
+                other => TlsError::Malformed {
+                    path: certificate.to_owned(),
+                    reason: other.to_string(),
+                },
+            })?;
+        Ok(Loaded {
+            text: self,
+            pair: Arc::new(pair),
         })
     }
 }

@@ -40,11 +40,7 @@ impl Authority {
     }
 
     fn settings(&self) -> TlsSettings {
-        TlsSettings {
-            certificate: self.path("cert.pem"),
-            key: self.path("key.pem"),
-            ..TlsSettings::default()
-        }
+        TlsSettings::files(self.path("cert.pem"), self.path("key.pem"))
     }
 
     fn client(&self) -> reqwest::ClientBuilder {
