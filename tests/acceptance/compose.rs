@@ -151,7 +151,7 @@ fn nobody_has_more_than_they_need(deployment: &Deployment) {
             "postgres" => &["postgres-data", "postgres-secrets"],
             "auth" => &["auth-data", "auth-secrets"],
             "registry" => &["registry-data", "registry-secrets"],
-            "nginx" => &["tls"],
+            "nginx" => &["tls", "acme"],
             other => panic!("what is {other}?"),
         };
         assert!(
@@ -387,18 +387,28 @@ fn every_setting_of_the_compose_files_has_a_default_that_the_example_shows() {
         }
     }
     // What is added fits what it is added to.
-    for added in ["apache", "sqlite", "replicas", "own-certificate"] {
-        assert!(
-            example.contains(&format!(":compose/{added}.yml")),
-            "{added}"
-        );
-        let files = [
-            "-f",
-            "docker-compose.yml",
-            "-f",
-            &format!("compose/{added}.yml"),
-        ];
-        deployment.run(files.into_iter().chain(["config", "--quiet"]));
+    for added in [
+        &["apache"][..],
+        &["sqlite"],
+        &["replicas"],
+        &["own-certificate"],
+        &["letsencrypt"],
+        &["apache", "letsencrypt"],
+    ] {
+        let names: Vec<String> = added
+            .iter()
+            .map(|name| format!("compose/{name}.yml"))
+            .collect();
+        let last = names.last().unwrap();
+        assert!(example.contains(&format!(":{last}")), "{added:?}");
+        let files = names.iter().flat_map(|name| ["--file", name.as_str()]);
+        let merged = ["--file", "docker-compose.yml"].into_iter().chain(files);
+        let needed = ["AUTH_HOST", "REGISTRY_HOST", "ACME_EMAIL"];
+        let check = deployment.compose(merged.chain(["config", "--quiet"]));
+        let check = needed.iter().fold(check, |check, name| {
+            check.env(format!("PORTCULLIS_{name}"), "given")
+        });
+        check.run().expect_success();
     }
 }
 

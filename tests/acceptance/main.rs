@@ -20,6 +20,7 @@ mod clients;
 mod command_line;
 mod compose;
 mod compose_documents;
+mod compose_letsencrypt;
 mod compose_restarts;
 mod configuration;
 mod crash;

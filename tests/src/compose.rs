@@ -114,6 +114,10 @@ impl Deployment {
         self.https
     }
 
+    pub fn http_port(&self) -> u16 {
+        self.http
+    }
+
     /// A client of the deployment's engine that nobody has logged in with. `docker compose` is there.
     pub fn docker(&self) -> &Docker {
         &self.docker
