@@ -1,7 +1,7 @@
 //! `http.tls.letsencrypt`: servers order their certificates by themselves, from an authority that looks
 //! who asks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -75,11 +75,16 @@ async fn a_certificate_is_ordered_shown_renewed_and_kept() {
     // To Docker it is not the loopback, where it would forgive everything.
     let address = variable("PORTCULLIS_TEST_ADDRESS");
     let mut authority = Authority::new(address.parse().unwrap()).await;
+    let port = {
+        let free = TcpListener::bind((address.as_str(), 0)).unwrap();
+        free.local_addr().unwrap().port()
+    };
     let documented = &blocks(&document("docs/letsencrypt.md"), "yaml")[0];
     let http = in_place(
         documented,
         &[
-            (":443", &format!("{address}:0")),
+            // It comes back where the authority looks for it.
+            (":443", &format!("{address}:{port}")),
             ("/var/lib/registry/letsencrypt.json", "acme.json"),
             ("admin@example.com", &format!("admin@{domain}")),
             ("registry.example.com", &format!("{host}, {other}")),
@@ -111,12 +116,12 @@ async fn a_certificate_is_ordered_shown_renewed_and_kept() {
         .expect_success()
         .expect_says(["no certificate by the authority yet"]);
 
-    let checks = |registry: &Served, validity| Checks {
+    let checks = |validity| Checks {
         http: 1,
-        tls: registry.origin().port().unwrap(),
+        tls: port,
         validity,
     };
-    authority.start(checks(&registry, SECONDS)).await;
+    authority.start(checks(SECONDS)).await;
     registry.process().signal(Signal::HUP);
     registry.logs(&["new certificate in use", &other]).await;
     let root = authority.root().await;
@@ -132,7 +137,7 @@ async fn a_certificate_is_ordered_shown_renewed_and_kept() {
     .await;
 
     // An authority that lost its accounts, and has another root.
-    authority.start(checks(&registry, 90 * DAY)).await;
+    authority.start(checks(90 * DAY)).await;
     let root = authority.root().await;
     let last = eventually("it is not ordered anew", async || {
         // A renewal that came while nobody was there is tried again.
@@ -143,13 +148,28 @@ async fn a_certificate_is_ordered_shown_renewed_and_kept() {
     registry.logs(&["making another"]).await;
     docker_trusts(&registry, &host, &root);
 
+    // For another name, another certificate. The account is the same, with another address.
+    let third = format!("third.{domain}");
+    let admin = format!("admin@{domain}");
+    let renamed = in_place(&text, &[(&other, &third), (&admin, "other@example.com")]);
+    registry.process().stop().await;
+    std::fs::write(registry.path("config.yml"), renamed).unwrap();
+    registry.process().start_again(again.clone()).await;
+    registry.logs(&["new certificate in use", &third]).await;
+    let new = shown(&registry, &third, &root).await.unwrap();
+    assert_ne!(new, last);
+    shown(&registry, &other, &root).await.unwrap_err();
+    let kept = std::fs::read_to_string(registry.path("acme.json")).unwrap();
+    assert!(kept.contains("other@example.com") && !kept.contains(&admin));
+    assert_eq!(registry.log().matches("making another").count(), 1);
+
     // The next start finds it, whether the authority is there or not.
     authority.stop();
     let orders = |registry: &Served| registry.log().matches("ordering a certificate").count();
     let before = orders(&registry);
     registry.process().stop().await;
     registry.process().start_again(again).await;
-    assert_eq!(shown(&registry, &host, &root).await.unwrap(), last);
+    assert_eq!(shown(&registry, &host, &root).await.unwrap(), new);
     assert_eq!(orders(&registry), before);
 }
 
