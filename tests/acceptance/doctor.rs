@@ -3,7 +3,7 @@
 //!
 //! - [`proxy`]: faults of a proxy in front, of nginx and of Apache. [`uploads`]: those that a layer meets on
 //!   its way, with a [`relay`] to make them. [`certificates`]: of TLS.
-//! - [`realm`]: of the token realm. [`clocks`]: of the time. [`configuration`]: what is wrong inside.
+//! - [`servers`]: faults of the servers behind. [`realm`]: of the token realm. [`clocks`]: of the time. [`configuration`]: what is wrong inside.
 //!   [`files`]: those that cannot be read.
 //! - [`document`]: the document about it. [`machine`]: what clients on a machine are told. [`containers`]:
 //!   the doctor in those of the compose file. [`others`]: registries and issuers that are not ours.
@@ -19,6 +19,7 @@ mod others;
 mod proxy;
 mod realm;
 mod relay;
+mod servers;
 mod uploads;
 
 use std::path::{Path, PathBuf};
@@ -176,6 +177,17 @@ impl Behind {
             .arg(self.pki.root())
     }
 
+    /// The same on the machine of the servers.
+    fn with_configuration(&self, command: Invocation) -> Invocation {
+        let folder = self.portcullis.folder();
+        command
+            .arg("--registry-config")
+            .arg(folder.join("registry.yml"))
+            .arg("--auth-config")
+            .arg(folder.join("auth.yml"))
+            .env("REGISTRY_AUTH_TOKEN_REALM", self.realm.as_str())
+    }
+
     fn diagnose(&self) -> Diagnosis {
         Diagnosis::of(self.doctor())
     }
@@ -229,13 +241,8 @@ async fn a_healthy_deployment_is_well_in_every_line() {
 
         let command = behind
             .doctor_on(machine.path())
-            .args(["--repository", "admin/app"])
-            .arg("--registry-config")
-            .arg(folder.join("registry.yml"))
-            .arg("--auth-config")
-            .arg(folder.join("auth.yml"))
-            .env("REGISTRY_AUTH_TOKEN_REALM", behind.realm.as_str());
-        Diagnosis::of(command).expect_all_well();
+            .args(["--repository", "admin/app"]);
+        Diagnosis::of(behind.with_configuration(command)).expect_all_well();
 
         let left = files_below(&folder.join("blobs/docker/registry/v2/repositories"));
         assert!(left.is_empty(), "the push of the doctor left {left:?}");

@@ -58,14 +58,7 @@ async fn the_doctor_is_asked_as_the_document_types_it() {
 async fn the_document_knows_every_check() {
     let text = document(DOCUMENT);
     let behind = Behind::start(Kind::Nginx, |setup, _| setup, |front, _| front).await;
-    let folder = behind.portcullis.folder();
-    let command = behind
-        .doctor()
-        .arg("--registry-config")
-        .arg(folder.join("registry.yml"))
-        .arg("--auth-config")
-        .arg(folder.join("auth.yml"))
-        .env("REGISTRY_AUTH_TOKEN_REALM", behind.realm.as_str());
+    let command = behind.with_configuration(behind.doctor());
     let diagnosis = super::Diagnosis::of(command);
     for finding in diagnosis.report["checks"].as_array().unwrap() {
         let check = finding["check"].as_str().unwrap();

@@ -62,14 +62,21 @@ async fn a_realm_on_the_loopback_is_every_clients_own_machine() {
 #[tokio::test]
 async fn a_realm_that_cannot_be_reached_is_named() {
     for kind in Kind::ALL {
-        let diagnosis = naming(kind, "https://auth.example.invalid/auth/token").await;
-        diagnosis
+        let nowhere = "https://auth.example.invalid/auth/token";
+        let behind = Behind::with(kind, "REGISTRY_AUTH_TOKEN_REALM", nowhere).await;
+        behind
+            .diagnose()
             .expect_first(
                 "realm.dns",
                 "failure",
                 "auth.example.invalid cannot be resolved",
             )
             .expect("token.issued", "skipped", "because realm.dns failed");
+        Diagnosis::of(behind.doctor().arg("--from-registry")).expect(
+            "realm.from-registry",
+            "failure",
+            "cannot be reached from the registry's host",
+        );
     }
     let portcullis = Setup::up()
         .env("REGISTRY_AUTH_TOKEN_AUTOREDIRECT", "false")
