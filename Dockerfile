@@ -14,7 +14,7 @@ ARG RUST_IMAGE=rust:1.95-bookworm
 FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS manifests
 WORKDIR /source
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name build.rs ! -path './.cargo/*' -delete \
     && find . -type d -empty -delete \
     # Cargo wants to see the files that it is told of, and at least one in each package.
     && for manifest in $(find . -name Cargo.toml); do \
@@ -23,6 +23,7 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -d
             mkdir -p "$(dirname "$package/$file")" && echo 'fn main() {}' > "$package/$file"; \
         done; \
     done \
+    && for script in $(find . -name build.rs); do echo 'fn main() {}' > "$script"; done \
     && rm src/lib.rs && echo 'fn main() {}' > src/main.rs
 
 # What each platform is called by Cargo, and by Debian's compilers and folders.
@@ -50,8 +51,9 @@ RUN cargo build --release --locked --bin portcullis
 COPY . .
 # What `portcullis --version` says of the source.
 ARG COMMIT="unknown commit"
-# Cargo goes by time stamps, and the placeholders are younger than the sources.
-RUN find . -name '*.rs' -exec touch {} + \
+# Cargo goes by time stamps, and the placeholders are younger than the sources. What dependencies have generated
+# stays as it is, or they would be compiled again.
+RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && PORTCULLIS_COMMIT="${COMMIT}" cargo build --release --locked --bin portcullis
 # The program with the libraries and the loader that it names, authorities for TLS, and a user.
 RUN program="target/$CARGO_BUILD_TARGET/release/portcullis" \

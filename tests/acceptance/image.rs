@@ -59,9 +59,6 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- log of the container\n{}", self.run("logs"));
-        }
         self.docker.run(["rm", "--force", "--volumes", &self.name]);
     }
 }
@@ -151,8 +148,12 @@ fn it_serves(image: &str) {
     let registry = Container::new(image, &options, &["/etc/docker/registry/config.yml"]);
     registry.run("start");
     let deadline = Instant::now() + Duration::from_mins(1);
-    while !registry.run("logs").contains("The registry is ready") {
-        assert!(Instant::now() < deadline, "it does not start");
+    loop {
+        let log = registry.run("logs");
+        if log.contains("The registry is ready") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it does not start: {log}");
         std::thread::sleep(Duration::from_millis(100));
     }
     registry.exec(&["healthcheck"]).run().expect_success();
