@@ -7,6 +7,7 @@ mod documented;
 mod fakes;
 mod handover;
 mod handover_attacks;
+mod large_layers;
 mod malformed;
 mod replicas;
 mod shipped;
