@@ -16,13 +16,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Metrics;
 use uuid::Uuid;
 
+use super::bearer::{DEPLOY, DEPLOY_USERNAME, JOB, JOB_USERNAME, parse_actions, parse_pattern};
 use super::last_use::{self, LastUses, Used};
 use super::password::{PasswordHash, Verdict};
 use super::refusals::Refusals;
+use super::right_password::RightPassword;
 use super::secret::{self, TokenPrefix};
-use super::session::acting;
 use super::throttle::{Attempt, Refused, ThrottlePolicy};
-use super::token::{DEPLOY, DEPLOY_USERNAME, JOB, JOB_USERNAME, parse_actions, parse_pattern};
 use super::{PasswordError, Passwords, User, Username};
 use crate::access::{PathToken, Subject};
 use crate::audit::{self, Action, Actor, ActorKind, Event};
@@ -222,14 +222,14 @@ impl Logins {
             self.refuse(context, username, Some(user), &error).await;
             return Err(error);
         }
-        let success = Success {
+        let right = RightPassword {
             user,
             stored,
             verdict,
             attempt,
             seen_at,
         };
-        let password_hash = success.remember(context).await;
+        let password_hash = right.remember(context).await;
         Ok(PasswordLogin {
             user: user.clone(),
             password_hash,
@@ -430,70 +430,6 @@ async fn give_back(context: &Context, attempt: &Attempt) {
             error,
             "a login that nobody looked at blocks others for a while"
         );
-    }
-}
-
-/// A password was the right one.
-struct Success<'a> {
-    user: &'a User,
-    stored: PasswordHash,
-    verdict: Verdict,
-    attempt: Attempt,
-    seen_at: Option<DateTime<Utc>>,
-}
-
-impl Success<'_> {
-    /// Writes what follows from it, if anything does; the hash that is stored now. A database that
-    /// cannot be written to must not keep people out.
-    async fn remember(self, context: &Context) -> PasswordHash {
-        let now = context.clock.now();
-        let is_due = last_use::is_due(now, self.user.last_login_at);
-        let has_news = self.attempt.has_news(now, self.seen_at);
-        if !is_due && !has_news && self.verdict == Verdict::Right {
-            return self.stored;
-        }
-        match self.write(context, now, is_due).await {
-            Ok(true) => match self.verdict {
-                Verdict::Outdated(new) => new,
-                Verdict::Right | Verdict::Wrong => self.stored,
-            },
-            Ok(false) => self.stored,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(user = %self.user.username, error, "a login could not be recorded");
-                self.stored
-            }
-        }
-    }
-
-    /// Whether the stored hash was replaced.
-    async fn write(
-        &self,
-        context: &Context,
-        now: DateTime<Utc>,
-        is_due: bool,
-    ) -> Result<bool, database::Error> {
-        let user = self.user;
-        let mut tx = context.database.begin().await?;
-        let replaced = match &self.verdict {
-            Verdict::Outdated(new) => {
-                store::logins::replace_hash(&mut tx, user.id, &self.stored, new).await?
-            }
-            Verdict::Right | Verdict::Wrong => false,
-        };
-        if is_due {
-            store::users::set_last_login(&mut tx, user.id, now).await?;
-        }
-        if is_due || self.attempt.is_news(now, self.seen_at) {
-            let subject = audit::Subject::new("user", Some(user.id.0), user.username.as_str());
-            let event = Event::success(Action::Login, subject);
-            acting(context, user).record(&mut tx, &event).await?;
-        }
-        self.attempt
-            .succeeded(&mut tx, now, user, self.seen_at)
-            .await?;
-        tx.commit().await?;
-        Ok(replaced)
     }
 }
 

@@ -6,6 +6,7 @@
 //! who may ask for it is the caller's matter, and what an account may do to a repository is
 //! [`access`](crate::access)'s.
 
+mod bearer;
 pub mod bootstrap;
 mod caller;
 pub mod counts;
@@ -23,6 +24,7 @@ mod pattern;
 pub mod place;
 pub mod project;
 mod refusals;
+mod right_password;
 mod role;
 pub mod secret;
 pub mod session;

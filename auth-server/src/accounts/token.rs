@@ -11,10 +11,12 @@
 
 use chrono::{DateTime, Utc};
 use database::{Database, Tx};
-use registry_token::{Action, Actions, RepositoryName};
-use serde::{Serialize, Serializer};
+use registry_token::{Actions, RepositoryName};
+use serde::Serialize;
 use uuid::Uuid;
 
+pub use super::bearer::{Bearer, PathBearer, PathTokenKind, PersonalBearer};
+pub(crate) use super::bearer::{DEPLOY_USERNAME, JOB_USERNAME};
 use super::secret::{TokenPrefix, TokenSecret};
 use super::token_rules::{
     JOB_LIFETIME, MAX_DEPLOY, MAX_JOB, MAX_JOB_LIFETIME, MAX_PERSONAL, check_expiry, check_rights,
@@ -47,78 +49,6 @@ pub struct Token {
     pub last_used_address: Option<String>,
     pub revoked_at: Option<DateTime<Utc>>,
 }
-
-/// On whose behalf a token acts, and how far.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Bearer {
-    Personal(PersonalBearer),
-    Deploy(PathBearer),
-    Job(PathBearer),
-}
-
-/// The user, within scopes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct PersonalBearer {
-    #[schema(value_type = String)]
-    pub user: Username,
-    #[serde(skip)]
-    pub user_id: UserId,
-    #[serde(serialize_with = "words")]
-    #[schema(value_type = Vec<String>)]
-    pub scopes: TokenScopes,
-}
-
-/// Nobody but itself, in a group or project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct PathBearer {
-    /// What to log in as.
-    pub username: String,
-    #[serde(serialize_with = "text")]
-    #[schema(value_type = String)]
-    pub path: RepositoryName,
-    #[schema(value_type = Vec<String>)]
-    pub actions: Actions,
-    /// `None`: all repositories at and below the path.
-    #[schema(value_type = Option<String>)]
-    pub pattern: Option<Pattern>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn words<S: Serializer>(scopes: &TokenScopes, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(scopes.iter().map(crate::access::TokenScope::as_str))
-}
-
-fn text<S: Serializer>(path: &RepositoryName, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(path.as_str())
-}
-
-/// The two kinds of tokens that belong to a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathTokenKind {
-    Deploy,
-    Job,
-}
-
-impl PathTokenKind {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deploy => DEPLOY,
-            Self::Job => JOB,
-        }
-    }
-}
-
-/// The words of the column `kind`.
-const PERSONAL: &str = "personal";
-pub(crate) const DEPLOY: &str = "deploy";
-pub(crate) const JOB: &str = "job";
-
-/// What the usernames of deploy and job tokens begin with. `+` cannot be in a user's name, so
-/// that nobody is taken for somebody else.
-pub(crate) const DEPLOY_USERNAME: &str = "deploy+";
-pub(crate) const JOB_USERNAME: &str = "job+";
 
 /// A token, and its secret: to be shown now or never.
 #[derive(Debug)]
@@ -322,7 +252,7 @@ async fn insert(
     };
     let row = NewToken {
         id: token.id,
-        kind: token.kind(),
+        kind: token.bearer.kind(),
         user_id: None,
         path,
         name,
@@ -415,16 +345,6 @@ pub async fn revoke(context: &Context, id: Uuid) -> Result<Token, TokenError> {
 }
 
 impl Token {
-    /// The column `kind`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match &self.bearer {
-            Bearer::Personal(_) => PERSONAL,
-            Bearer::Deploy(_) => DEPLOY,
-            Bearer::Job(_) => JOB,
-        }
-    }
-
     /// Whether it opens nothing any more.
     #[must_use]
     pub fn has_ended(&self, now: DateTime<Utc>) -> bool {
@@ -445,31 +365,7 @@ impl TryFrom<TokenRow> for Token {
     type Error = database::Error;
 
     fn try_from(row: TokenRow) -> Result<Self, Self::Error> {
-        let bearer = match (row.kind.as_str(), row.user_id, row.user, row.scopes) {
-            (PERSONAL, Some(user_id), Some(user), Some(scopes)) => {
-                Bearer::Personal(PersonalBearer {
-                    user,
-                    user_id,
-                    scopes: scopes.parse().map_err(store::undecodable)?,
-                })
-            }
-            (kind, ..) => {
-                let at = PathBearer {
-                    username: row.username.unwrap_or_default(),
-                    path: row
-                        .path
-                        .unwrap_or_default()
-                        .parse()
-                        .map_err(store::undecodable)?,
-                    actions: parse_actions(row.actions.as_deref().unwrap_or_default())?,
-                    pattern: parse_pattern(row.pattern.as_deref())?,
-                };
-                match kind {
-                    DEPLOY => Bearer::Deploy(at),
-                    _ => Bearer::Job(at),
-                }
-            }
-        };
+        let bearer = Bearer::of(&row)?;
         Ok(Self {
             id: row.id,
             name: row.name,
@@ -482,19 +378,6 @@ impl TryFrom<TokenRow> for Token {
             revoked_at: row.revoked_at,
         })
     }
-}
-
-/// Reads the column `actions`.
-pub(crate) fn parse_actions(text: &str) -> Result<Actions, database::Error> {
-    text.split(',')
-        .map(str::parse::<Action>)
-        .collect::<Result<_, _>>()
-        .map_err(store::undecodable)
-}
-
-/// Reads the column `pattern`.
-pub(crate) fn parse_pattern(text: Option<&str>) -> Result<Option<Pattern>, database::Error> {
-    text.map(str::parse).transpose().map_err(store::undecodable)
 }
 
 fn tokens(rows: Vec<TokenRow>) -> Result<Vec<Token>, database::Error> {

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use database::{sql, test_on_both};
+use registry_token::Action;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::*;
+use crate::accounts::bearer::{DEPLOY, JOB};
 use crate::audit::{Actor, Origin};
 use crate::store::{POSTGRES, SQLITE};
 use crate::testing::{clock, context, name, new_user, repository};
