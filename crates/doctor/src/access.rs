@@ -1,8 +1,10 @@
 //! What a request shows of who sends it.
 
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
+use crate::http::Http;
 use crate::outside::Credentials;
 
 /// How the registry is told who asks.
@@ -23,5 +25,19 @@ impl Access {
             }
             Self::Token(token) => request.bearer_auth(token.expose_secret()),
         }
+    }
+}
+
+/// Somebody who may push to and pull from a repository.
+pub struct Guest<'a> {
+    pub http: &'a Http,
+    pub registry: &'a Url,
+    pub repository: &'a str,
+    pub access: &'a Access,
+}
+
+impl Guest<'_> {
+    pub fn ask(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.access.on(self.http.ask(method, url))
     }
 }

@@ -2,10 +2,9 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use url::Url;
 
-use crate::access::Access;
-use crate::http::{Answer, Http, Trouble};
+use crate::access::Guest;
+use crate::http::{Answer, Trouble};
 use crate::outside::api;
 use crate::report::Verdict;
 
@@ -14,17 +13,9 @@ const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// Somebody who may pull from a repository.
-pub struct Puller<'a> {
-    pub http: &'a Http,
-    pub registry: &'a Url,
-    pub repository: &'a str,
-    pub access: &'a Access,
-}
-
-impl Puller<'_> {
+impl Guest<'_> {
     /// Asks for one byte of some blob of the repository.
-    pub async fn examine(&self) -> Verdict {
+    pub async fn pull(&self) -> Verdict {
         let Some(digest) = self.some_blob().await else {
             return Verdict::skipped(format!("{} holds no image to pull from", self.repository))
                 .unless("name a repository with an image with --repository to check it");
@@ -33,14 +24,14 @@ impl Puller<'_> {
             self.registry,
             &format!("{}/blobs/{digest}", self.repository),
         );
-        let request = self.access.on(self.http.ask(Method::GET, &url));
+        let request = self.ask(Method::GET, &url);
         let answer = self.http.send(request.header("range", "bytes=0-0")).await;
         verdict(&answer)
     }
 
     async fn json(&self, path: &str) -> Option<Value> {
-        let request = self.http.ask(Method::GET, &api(self.registry, path));
-        let request = self.access.on(request).header("accept", MANIFESTS);
+        let request = self.ask(Method::GET, &api(self.registry, path));
+        let request = request.header("accept", MANIFESTS);
         let answer = self.http.send(request).await.ok()?;
         (answer.status == 200).then_some(())?;
         serde_json::from_slice(&answer.body).ok()

@@ -5,11 +5,10 @@ use reqwest::Method;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::access::Access;
+use crate::access::{Access, Guest};
 use crate::certificate::Certificate;
 use crate::challenge::{self, Entrance};
 use crate::clocks;
-use crate::download::Puller;
 use crate::http::{Answer, Clock, Http, Trouble};
 use crate::network::{self, Server};
 use crate::reach::{Reach, reach};
@@ -17,7 +16,7 @@ use crate::realm;
 use crate::report::{Report, Verdict};
 use crate::token::{self, Belief, Token};
 use crate::trust::Trust;
-use crate::upload::{self, Pusher};
+use crate::upload;
 
 /// Who logs in.
 #[derive(Clone, Debug)]
@@ -87,9 +86,9 @@ pub async fn examine(outside: &Outside, report: &mut Report) {
         registry: reached,
     };
     let Some((answer, entrance)) = visit.challenge(report).await else {
-        skip(&["realm.url"], "there is no challenge", report);
-        skip(&AFTER_REALM[..1], "there is no challenge", report);
-        skip(&upload::CHECKS[..1], "there is no challenge", report);
+        report.skip(&["realm.url"], "there is no challenge");
+        report.skip(&AFTER_REALM[..1], "there is no challenge");
+        report.skip(&upload::CHECKS[..1], "there is no challenge");
         return;
     };
     let ahead = clocks::ahead(&answer);
@@ -112,8 +111,8 @@ impl Visit<'_> {
     /// `GET /v2/` without credentials, and what it tells.
     async fn challenge(&self, report: &mut Report) -> Option<(Answer, Entrance)> {
         if let Some(because) = &self.registry.blocked {
-            skip(&["registry.challenge"], because, report);
-            skip(&AFTER_CHALLENGE, because, report);
+            report.skip(&["registry.challenge"], because);
+            report.skip(&AFTER_CHALLENGE, because);
             return None;
         }
         let url = api(&self.outside.registry, "");
@@ -126,7 +125,7 @@ impl Visit<'_> {
         };
         let failed = report.add("registry.challenge", verdict);
         let Some(answer) = answer.filter(|_| !failed) else {
-            skip(&AFTER_CHALLENGE, "registry.challenge failed", report);
+            report.skip(&AFTER_CHALLENGE, "registry.challenge failed");
             return None;
         };
         report.add("registry.version", challenge::version_verdict(&answer));
@@ -170,7 +169,7 @@ impl Visit<'_> {
         let header_passes = self.header(report).await;
         let reached = self.realm(realm, service, report).await;
         let failed = |because: String, from: usize, report: &mut Report| {
-            skip(&AFTER_REALM[from..], &because, report);
+            report.skip(&AFTER_REALM[from..], &because);
             Err(because)
         };
         let reached = match reached {
@@ -244,7 +243,7 @@ impl Visit<'_> {
                 );
                 report.add("realm.from-registry", verdict);
             }
-            skip(&from[usize::from(here)..], because, report);
+            report.skip(&from[usize::from(here)..], because);
             return Err(because.clone());
         }
         report.add("realm.from-registry", self.seen_from_registry());
@@ -340,7 +339,7 @@ impl Visit<'_> {
             None
         };
         if let Some(because) = blocked {
-            skip(&["token.accepted"], because, report);
+            report.skip(&["token.accepted"], because);
             return Err(because.to_owned());
         }
         let access = Access::Token(text.into());
@@ -376,34 +375,28 @@ impl Visit<'_> {
             }
             Ok(_) => {
                 let because = "nobody is logged in; --user and --password-stdin do that";
-                skip(&upload::CHECKS[..1], because, report);
+                report.skip(&upload::CHECKS[..1], because);
                 return;
             }
             Err(because) => {
-                skip(&upload::CHECKS[..1], &because, report);
+                report.skip(&upload::CHECKS[..1], &because);
                 return;
             }
         };
         let Some(repository) = self.repository() else {
             let because = "no repository can be named after this user; --repository names one";
-            skip(&upload::CHECKS[..1], because, report);
+            report.skip(&upload::CHECKS[..1], because);
             return;
         };
         let (http, registry) = (&self.http, &self.outside.registry);
-        let pusher = Pusher {
+        let guest = Guest {
             http,
             registry,
             repository: &repository,
             access: &access,
         };
-        pusher.examine(report).await;
-        let puller = Puller {
-            http,
-            registry,
-            repository: &repository,
-            access: &access,
-        };
-        report.add("download.range", puller.examine().await);
+        guest.push(report).await;
+        report.add("download.range", guest.pull().await);
     }
 }
 
@@ -419,12 +412,6 @@ fn form<'a>(token: &Token, mut served: impl Iterator<Item = &'a Certificate>) ->
         );
     }
     token::form_verdict(token)
-}
-
-fn skip(checks: &[&str], because: &str, report: &mut Report) {
-    for check in checks {
-        report.add(*check, Verdict::skipped(format!("because {because}")));
-    }
 }
 
 fn no_answer(what: &str, trouble: &Trouble) -> Verdict {

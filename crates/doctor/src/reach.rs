@@ -38,29 +38,25 @@ pub async fn reach(
     now: DateTime<Utc>,
     report: &mut Report,
 ) -> Reach {
+    let step = |name: &str| format!("{place}.{name}");
+    let failed = |name: &str| format!("{place}.{name} failed");
     let Some(server) = Server::of(url) else {
         let verdict = Verdict::failure("the URL names no host", "name a host in it");
-        report.add(format!("{place}.dns"), verdict);
-        return Reach::blocked(format!("{place}.dns failed"));
+        report.add(step("dns"), verdict);
+        return Reach::blocked(failed("dns"));
     };
     let found = network::resolve(&server).await;
-    if report.add(
-        format!("{place}.dns"),
-        network::dns_verdict(&server, &found),
-    ) {
-        skip(place, &["port", "tls"], "dns", report);
-        return Reach::blocked(format!("{place}.dns failed"));
+    if report.add(step("dns"), network::dns_verdict(&server, &found)) {
+        report.skip(&[step("port"), step("tls")], &failed("dns"));
+        return Reach::blocked(failed("dns"));
     }
     let attempts = network::connect_to_all(&found.unwrap_or_default()).await;
-    if report.add(
-        format!("{place}.port"),
-        network::port_verdict(&server, &attempts),
-    ) {
-        skip(place, &["tls"], "port", report);
-        return Reach::blocked(format!("{place}.port failed"));
+    if report.add(step("port"), network::port_verdict(&server, &attempts)) {
+        report.skip(&[step("tls")], &failed("port"));
+        return Reach::blocked(failed("port"));
     }
     if !server.tls {
-        let refused = report.add(format!("{place}.tls"), network::plain_verdict(&server));
+        let refused = report.add(step("tls"), network::plain_verdict(&server));
         return Reach {
             blocked: None,
             trusted: !refused,
@@ -69,33 +65,21 @@ pub async fn reach(
     }
     let open = attempts.iter().find(|(_, result)| result.is_ok());
     let Some((address, _)) = open else {
-        return Reach::blocked(format!("{place}.port failed"));
+        return Reach::blocked(failed("port"));
     };
     let session = network::handshake(&server, *address).await;
-    if report.add(
-        format!("{place}.tls"),
-        network::handshake_verdict(&server, &session),
-    ) {
-        return Reach::blocked(format!("{place}.tls failed"));
+    if report.add(step("tls"), network::handshake_verdict(&server, &session)) {
+        return Reach::blocked(failed("tls"));
     }
     let chain = session.unwrap_or_default();
-    let mut trusted = !report.add(format!("{place}.tls.chain"), tls::chain(&chain, trust, now));
+    let mut trusted = !report.add(step("tls.chain"), tls::chain(&chain, trust, now));
     if let Some(leaf) = chain.first() {
-        trusted &= !report.add(format!("{place}.tls.expiry"), tls::expiry(leaf, now));
-        trusted &= !report.add(format!("{place}.tls.name"), tls::name(leaf, &server.host));
+        trusted &= !report.add(step("tls.expiry"), tls::expiry(leaf, now));
+        trusted &= !report.add(step("tls.name"), tls::name(leaf, &server.host));
     }
     Reach {
         blocked: None,
         trusted,
         chain,
-    }
-}
-
-fn skip(place: &str, steps: &[&str], failed: &str, report: &mut Report) {
-    for step in steps {
-        report.add(
-            format!("{place}.{step}"),
-            Verdict::skipped(format!("because {place}.{failed} failed")),
-        );
     }
 }

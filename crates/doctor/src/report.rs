@@ -100,6 +100,14 @@ impl Report {
         failed
     }
 
+    /// Says of checks that they cannot be made, because of this.
+    pub fn skip(&mut self, checks: &[impl AsRef<str>], because: &str) {
+        for check in checks {
+            let verdict = Verdict::skipped(format!("because {because}"));
+            self.add(check.as_ref(), verdict);
+        }
+    }
+
     /// Adds what was found by itself.
     pub fn append(&mut self, other: Self) {
         self.findings.extend(other.findings);

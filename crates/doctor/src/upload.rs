@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use reqwest::{Body, Method, RequestBuilder};
+use reqwest::{Body, Method};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::access::Access;
-use crate::http::{Answer, Http, Trouble};
+use crate::access::Guest;
+use crate::http::{Answer, Trouble};
 use crate::location::{self, Seen};
 use crate::outside::api;
 use crate::report::{Report, Verdict};
@@ -49,37 +49,29 @@ pub const CHECKS: [&str; 6] = [
     "upload.cancelled",
 ];
 
-/// Somebody who may push to a repository.
-pub struct Pusher<'a> {
-    pub http: &'a Http,
-    pub registry: &'a Url,
-    pub repository: &'a str,
-    pub access: &'a Access,
-}
-
 /// An open upload, where its last answer said that it goes on.
 struct Session(Url);
 
-impl Pusher<'_> {
+impl Guest<'_> {
     /// All of it.
-    pub async fn examine(&self, report: &mut Report) {
+    pub async fn push(&self, report: &mut Report) {
         let opened = self.open(None).await;
         if report.add("upload.open", verdicts::opened(&opened, self.repository)) {
-            skip(&CHECKS[1..], "upload.open", report);
+            report.skip(&CHECKS[1..], "upload.open failed");
             return;
         }
         let Ok(opened) = opened else { return };
         let (verdict, session) = self.locate(&opened).await;
         report.add("upload.location", verdict);
         let Some(mut session) = session else {
-            skip(&CHECKS[2..], "upload.location", report);
+            report.skip(&CHECKS[2..], "upload.location failed");
             return;
         };
 
         let sent = self.send_all(&mut session).await;
         let too_big = report.add("upload.size", verdicts::size(&sent));
         if too_big {
-            skip(&CHECKS[3..5], "upload.size", report);
+            report.skip(&CHECKS[3..5], "upload.size failed");
         } else {
             let resumed = self.resume(&mut session).await;
             report.add("upload.resume", resumed);
@@ -88,10 +80,6 @@ impl Pusher<'_> {
         }
         let cancelled = self.cancel(&session).await;
         report.add("upload.cancelled", cancelled);
-    }
-
-    fn ask(&self, method: Method, url: &Url) -> RequestBuilder {
-        self.access.on(self.http.ask(method, url))
     }
 
     async fn open(&self, forwarded_proto: Option<&str>) -> Result<Answer, Trouble> {
@@ -305,11 +293,5 @@ impl Pusher<'_> {
         }
         let after = self.http.send(self.ask(Method::GET, &session.0)).await;
         verdicts::cancelled(&deleted, &after)
-    }
-}
-
-fn skip(checks: &[&str], failed: &str, report: &mut Report) {
-    for check in checks {
-        report.add(*check, Verdict::skipped(format!("because {failed} failed")));
     }
 }
