@@ -4,9 +4,9 @@
 #
 # It builds for amd64 and for arm64, and on both: `--platform linux/arm64`, or with a builder of `docker
 # buildx` that can do several at once, `--platform linux/amd64,linux/arm64`. All is compiled on the builder's
-# own platform, nothing is emulated. That takes BuildKit, which Docker builds with since version 23 (before,
-# with DOCKER_BUILDKIT=1), or podman. RUST_IMAGE is any Debian with Rust and a C compiler, for who gets images
-# from elsewhere; with rustup, to build for the other platform.
+# own platform, nothing is emulated. That takes BuildKit, which `docker compose` builds with, and `docker build`
+# since version 23 (before, with DOCKER_BUILDKIT=1). RUST_IMAGE is any Debian with Rust and a C compiler, for
+# who gets images from elsewhere; with rustup, to build for the other platform.
 ARG RUST_IMAGE=rust:1.95-bookworm
 
 # Only what says which dependencies there are. The build copies it by content, so it builds them again when
