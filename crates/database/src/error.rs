@@ -79,8 +79,9 @@ fn class(error: &dyn sqlx::error::DatabaseError) -> Class {
             "40001" | "40P01" => Class::Race,
             // read_only_sql_transaction (a standby)
             "25006" => Class::Unavailable,
-            // connection exception, insufficient resources, operator intervention, system error
-            code if ["08", "53", "57", "58"]
+            // connection exception, invalid authorization (another password), invalid catalog (no such
+            // database), insufficient resources, operator intervention, system error
+            code if ["08", "28", "3D", "53", "57", "58"]
                 .iter()
                 .any(|class| code.starts_with(class)) =>
             {

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use sqlx::Connection as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::*;
@@ -146,6 +147,25 @@ async fn a_reader_cannot_write_to_sqlite() {
     let mut tx = test.database.read().await.unwrap();
     let error = insert(&mut tx, "a", 0).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+}
+
+/// Its operator may bring it back, so clients are told to come again.
+#[tokio::test]
+async fn a_database_that_somebody_has_dropped_is_unavailable() {
+    let test = testing::TestDatabase::postgres(&postgres()).await;
+    let server = std::env::var("PORTCULLIS_TEST_POSTGRES").unwrap();
+    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+    let url = test.url.described();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+    sqlx::query(sqlx::AssertSqlSafe(drop))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let error = test.database.ping().await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    }
 }
 
 #[tokio::test]
