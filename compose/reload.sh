@@ -27,7 +27,7 @@ $line
 }
 
 reload() {
-    if command -v nginx >/dev/null; then nginx -s reload; else httpd -k graceful; fi
+    if command -v httpd >/dev/null; then httpd -k graceful; else nginx -s reload; fi
 }
 
 watch() {
