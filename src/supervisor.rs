@@ -1,5 +1,5 @@
 //! Tells systemd that a server is ready, so that `systemctl start` returns when it is and what is ordered
-//! after it starts then: sd_notify(3), in a unit with `Type=notify`.
+//! after it starts then: `sd_notify(3)`, in a unit with `Type=notify`.
 
 use std::ffi::OsStr;
 use std::io;

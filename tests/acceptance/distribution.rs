@@ -373,7 +373,7 @@ fn what_is_still_to_come_is_refused_in_a_sentence() {
             "http.http2.disabled",
         ),
         (
-            "REGISTRY_HTTP_HTTP2_DISABELD",
+            "REGISTRY_HTTP_HTTP2_DISABLE",
             "true",
             "REGISTRY_HTTP_HTTP2_DISABLED",
         ),

@@ -191,7 +191,7 @@ fn they_are_ready_when_systemctl_returns(installed: &Installed) {
 
 fn they_are_confined(installed: &Installed) {
     let machine = &installed.machine;
-    machine.run("touch /root/secret /home/secret /tmp/secret");
+    machine.run("touch ~/secret /home/secret /tmp/secret");
     let mut users = Vec::new();
     for (unit, other) in [
         ("portcullis-auth", "portcullis-registry"),
