@@ -339,7 +339,7 @@ auth: none
             "disable: maybe",
             "storage.redirect.disable: expected true or false",
         ),
-        ("disable:", "disabel:", "did you mean `disable`?"),
+        ("disable:", "disabled:", "did you mean `disable`?"),
         (
             "concurrencylimit: 8",
             "concurrencylimit: -1",
