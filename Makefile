@@ -24,9 +24,8 @@ test: ## Run every test with real databases and clients; sets up what it needs (
 .PHONY: test-here
 test-here:
 	cargo build --bin portcullis
-	$(environment)/arm64-program
 	cargo test --workspace --doc
-	cargo nextest run --workspace
+	tests=$$($(environment)/arm64-program) && cargo nextest run --workspace $$tests
 
 .PHONY: test-unit
 test-unit: ## Run the tests of the crates alone: seconds, no real clients (needs PORTCULLIS_TEST_POSTGRES)
