@@ -130,16 +130,17 @@ pub enum Registry {
         #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath)]
         config: Option<PathBuf>,
     },
-    /// Remove what interrupted pushes left behind: idle uploads and files that no record knows
+    /// Remove what interrupted pushes left behind: idle uploads, and blobs that no repository shows
     ///
-    /// The server ends idle uploads by itself (`storage.maintenance.uploadpurging`); files that no
-    /// record knows are removed by this command alone. Servers may be running.
+    /// Servers do the same by themselves, every day (`storage.maintenance.uploadpurging`); they may be
+    /// running. Blobs in the storage that the database has never heard of are not removed, but set aside,
+    /// where they are found again if the database turns out to know them after all; those that were set aside
+    /// long ago (`storage.maintenance.setaside.age`) are removed.
+    ///
+    /// With a database that does not belong to the storage, or an older copy of it, nothing is removed.
     Sweep {
-        /// Configuration file of `registry serve`; without it, the data folder of `up` is swept
-        #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath)]
-        config: Option<PathBuf>,
         #[command(flatten)]
-        data: DataFolder,
+        place: RegistryPlace,
         /// Remove what nobody has touched for this long, such as `30m`; without it, uploads have the
         /// time that the configuration gives them, and other leftovers an hour
         ///
@@ -152,6 +153,32 @@ pub enum Registry {
         #[command(flatten)]
         format: OutputFormat,
     },
+    /// Have a storage and a database go together that have not before, or no longer
+    ///
+    /// A storage and its database know each other by an id, and by a counter that grows while images are pushed.
+    /// So a database that is another one's, or an older copy, is noticed before it takes images for leftovers:
+    /// the registry does not start with the former, and removes nothing with the latter. If it is right all the
+    /// same, after a restored backup for example, this command says so: both get a new id, and their former
+    /// partners are refused from then on.
+    ///
+    /// Nothing is removed. Blobs that the database does not know are set aside by a sweep, a day later at the
+    /// earliest, and removed after another while (`storage.maintenance.setaside.age`).
+    AdoptStorage {
+        #[command(flatten)]
+        place: RegistryPlace,
+        #[command(flatten)]
+        format: OutputFormat,
+    },
+}
+
+/// Where a registry is, for commands on the machine that it runs on.
+#[derive(Debug, Args)]
+pub struct RegistryPlace {
+    /// Configuration file of `registry serve`; without it, the data folder of `up`
+    #[arg(value_name = "CONFIG", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataFolder,
 }
 
 #[cfg(test)]

@@ -47,15 +47,16 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Auth(command) => auth::run(*command).await,
         Command::Registry(Registry::Serve { config }) => serve::registry(config.as_deref()).await,
         Command::Registry(Registry::Sweep {
-            config,
-            data,
+            place,
             older_than,
             dry_run,
             format,
         }) => {
             let older_than = older_than.map(service::config::Duration::get);
-            let file = config.as_deref();
-            registry::sweep(file, &data.data_dir, older_than, dry_run, format.output).await
+            registry::sweep(&place, older_than, dry_run, format.output).await
+        }
+        Command::Registry(Registry::AdoptStorage { place, format }) => {
+            registry::adopt_storage(&place, format.output).await
         }
         Command::Setup(setup) => setup::run(&setup),
         Command::Healthcheck { url } => healthcheck::run(url).await,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use auth_server::config::Settings as AuthSettings;
+use database::DatabaseUrl;
 use registry_server::config::{
     Configuration as RegistryConfiguration, Net, Settings as RegistrySettings,
 };
@@ -13,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use service::config::{Source, Values, Warning};
 use service::health::{Check, Health};
 use service::metrics::{HttpMetrics, Metrics};
+use service::occupancy::{Occupancy, Occupant};
 use service::server::{
     AccessLog, Address, DebugSettings, Listener, Server, ServerOptions, Tls, TlsSettings,
 };
@@ -44,6 +46,8 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let http = settings.http.clone();
     let tls = load_tls(http.tls.as_ref())?;
     let clock = auth_server::clock::Clock::system();
+    let address = http.addr.get().to_string();
+    let _occupancy = occupy(&settings.database_url(), "auth serve", &address)?;
     let application = auth_server::Application::build(settings, clock).await?;
     show_generated_password("admin", application.generated_password())?;
     let health = host.watch(application.health());
@@ -98,7 +102,8 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     let http = &configuration.http;
     let tls = load_tls(http.tls.as_ref())?;
     let clock = registry_server::Clock::system();
-    let application = registry_server::Application::build(settings, clock).await?;
+    let occupancy = occupy(&settings.database, "registry serve", &http.addr)?;
+    let application = registry_server::Application::build(settings, clock, occupancy).await?;
     let application = Arc::new(application);
     show_generated_password(
         registry_server::FIRST_USER,
@@ -155,6 +160,20 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
     application.close().await;
     host.flush().await;
     Ok(())
+}
+
+/// A server on `SQLite` has its database to itself. Before it touches anything.
+pub fn occupy(
+    database: &DatabaseUrl,
+    command: &str,
+    address: &str,
+) -> Result<Option<Occupancy>, Failure> {
+    let DatabaseUrl::Sqlite(file) = database else {
+        return Ok(None);
+    };
+    let now = registry_server::Clock::system().now();
+    let occupant = Occupant::this(&format!("portcullis {command}"), address, now);
+    Ok(Some(Occupancy::take(file, &occupant)?))
 }
 
 /// Once, and in passing: many files have these keys.

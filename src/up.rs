@@ -32,12 +32,14 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     let host = Host::start(log.level, log.formatter, log.fields.clone(), &warnings)?;
     serve::say_unneeded(&configuration);
 
+    let _accounts = serve::occupy(&auth_settings.database_url(), "up", &options.listen)?;
+    let records = serve::occupy(&registry_settings.database, "up", &options.listen)?;
     let clock = auth_server::clock::Clock::system();
     let auth = auth_server::Application::build(auth_settings, clock).await?;
     serve::show_generated_password("admin", auth.generated_password())?;
     // After the auth-server: its first start writes the bundle that the registry reads.
     let clock = registry_server::Clock::system();
-    let registry = registry_server::Application::build(registry_settings, clock).await?;
+    let registry = registry_server::Application::build(registry_settings, clock, records).await?;
     let generated = registry.generated_password();
     serve::show_generated_password(registry_server::FIRST_USER, generated)?;
     registry.register_metrics(&host.metrics);

@@ -4,21 +4,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
-use database::{Database, DatabaseUrl};
+use database::Database;
 use registry_token::{
     KeyLocation, KeyOrigin, KeySource, KeySourceSettings, TrustedKeys, Verifier, VerifierSettings,
 };
 use secrecy::SecretString;
 use service::health::{Check, Health};
 use service::metrics::Metrics;
+use service::occupancy::Occupancy;
 use service::shutdown::{Reload, Shutdown};
 
 use crate::auth::{Gatekeeper, Passwords};
-use crate::blob_store::{BlobStore, FilesystemStore, MeasuredStore};
+use crate::blob_store::{BlobStore, FilesystemStore, MeasuredStore, StorageIdentity};
 use crate::clock::Clock;
 use crate::config::{Access, Settings, TokenSettings};
 use crate::error::StartError;
 use crate::http::{self, Door, Site};
+use crate::identity::{IdentityError, Standing};
 use crate::metrics::StorageMetrics;
 use crate::registry::Registry;
 use crate::state::State;
@@ -39,21 +41,68 @@ pub struct Application {
     keys: Mutex<Option<(KeySource, Arc<Verifier>)>>,
     passwords: Option<Passwords>,
     generated_password: Option<SecretString>,
+    /// Held to the end.
+    occupancy: Option<Occupancy>,
 }
 
 impl Application {
-    /// Connects, brings the schema up to date, opens the storage, loads the keys.
-    pub async fn build(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+    /// For a server: connects, brings the schema up to date, opens the storage, loads the keys.
+    ///
+    /// Who has `occupancy` of the database is its only server.
+    pub async fn build(
+        settings: Settings,
+        clock: Clock,
+        occupancy: Option<Occupancy>,
+    ) -> Result<Self, StartError> {
+        let mut application = Self::open(settings, clock).await?;
+        if occupancy.is_some() {
+            // Leases outlive a crash; here nobody else can hold one.
+            application.release_leases().await;
+        }
+        application.occupancy = occupancy;
+        application.meet_storage().await?;
+        Ok(application)
+    }
+
+    /// For a command beside a server that may be running.
+    pub async fn beside(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        Self::open(settings, clock).await
+    }
+
+    /// Those of servers that have ended. Where that cannot be written, they run out by themselves.
+    async fn release_leases(&self) {
+        let released = async {
+            let mut tx = self.database.begin().await?;
+            metadata::uploads::release_all(&mut tx).await?;
+            tx.commit().await
+        };
+        if let Err(error) = released.await {
+            tracing::warn!(%error, "cannot take back the leases of uploads");
+        }
+    }
+
+    /// Makes sure that storage and database belong together.
+    async fn meet_storage(&self) -> Result<(), StartError> {
+        let registry = &self.state.registry;
+        match registry.standing(false).await? {
+            Standing::Together { .. } if registry.rules().read_only => {}
+            Standing::Together { .. } => registry.expect_content().await?,
+            Standing::DatabaseOlder { storage, database } => tracing::warn!(
+                storage,
+                database,
+                "the database is an older copy: it does not know of everything that was pushed. Nothing is \
+                 removed from the storage until the latest database is restored, or \
+                 `portcullis registry adopt-storage` says that what is missing may go"
+            ),
+        }
+        Ok(())
+    }
+
+    async fn open(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let database = Database::connect(&settings.database, settings.database_connections).await?;
         database
             .migrate(&metadata::SQLITE_MIGRATIONS, &metadata::POSTGRES_MIGRATIONS)
             .await?;
-        if let DatabaseUrl::Sqlite(_) = settings.database {
-            // Leases outlive a crash; here nobody else can hold one.
-            let mut tx = database.begin().await?;
-            metadata::uploads::release_all(&mut tx).await?;
-            tx.commit().await?;
-        }
         let root = &settings.storage_root;
         let blobs = FilesystemStore::open(root).map_err(|source| StartError::Storage {
             path: root.clone(),
@@ -124,6 +173,7 @@ impl Application {
             keys: Mutex::new(keys),
             passwords,
             generated_password,
+            occupancy: None,
         })
     }
 
@@ -224,6 +274,7 @@ impl Application {
                 store: Arc::clone(&self.blobs),
                 registry: Arc::clone(&self.state.registry),
                 clock: self.state.clock.clone(),
+                keep_aside: self.settings.keep_aside,
             };
             tokio::spawn(jobs::sweep_regularly(swept, purging, shutdown.clone()));
         }
@@ -241,12 +292,18 @@ impl Application {
         let options = jobs::SweepOptions {
             idle_uploads: older_than.unwrap_or(self.settings.upload_age),
             grace: older_than.unwrap_or(SWEEP_GRACE),
+            keep_aside: self.settings.keep_aside,
             dry_run,
         };
         let State {
             registry, clock, ..
         } = &*self.state;
         jobs::sweep(&self.database, &*self.blobs, registry, clock.now(), options).await
+    }
+
+    /// Has the storage and the database go together from now on. For the command line.
+    pub async fn adopt_storage(&self) -> Result<StorageIdentity, IdentityError> {
+        self.state.registry.adopt_storage().await
     }
 
     /// Takes over the settings that need no restart: [`LIVE_SETTINGS`](crate::config::LIVE_SETTINGS).
@@ -285,6 +342,7 @@ mod tests {
     use actix_web::http::StatusCode;
     use actix_web::{App, test};
     use service::config::{Source, load};
+    use service::occupancy::Occupant;
 
     use super::*;
     use crate::config::Configuration;
@@ -304,7 +362,12 @@ mod tests {
 
     async fn open(folder: &std::path::Path) -> Application {
         let settings = settings(folder, &[("REGISTRY_AUTH", "none")]);
-        Application::build(settings, Clock::system()).await.unwrap()
+        let occupant = Occupant::this("test", "nowhere", Clock::system().now());
+        let occupancy = Occupancy::take(&folder.join("registry.sqlite"), &occupant).unwrap();
+        let occupancy = Some(occupancy);
+        Application::build(settings, Clock::system(), occupancy)
+            .await
+            .unwrap()
     }
 
     #[actix_web::test]
@@ -335,7 +398,9 @@ mod tests {
                 ("REGISTRY_HTTP_PREFIX", "/deep/er/"),
             ],
         );
-        let application = Application::build(settings, Clock::system()).await.unwrap();
+        let application = Application::build(settings, Clock::system(), None)
+            .await
+            .unwrap();
         let app =
             test::init_service(App::new().configure(application.configure(&Health::default())))
                 .await;
@@ -360,7 +425,7 @@ mod tests {
     async fn a_restart_takes_back_the_leases_of_the_dead() {
         let folder = tempfile::tempdir().unwrap();
         let application = open(folder.path()).await;
-        let clock = &application.state.clock;
+        let clock = application.state.clock.clone();
         let key = crate::blob_store::UploadKey {
             repository: "a".parse().unwrap(),
             id: clock.unguessable_id(),
@@ -381,7 +446,11 @@ mod tests {
         tx.commit().await.unwrap();
         assert!(matches!(acquire(&application).await, Lease::Held(_)));
         assert_eq!(acquire(&application).await, Lease::Busy);
+        let settings = settings(folder.path(), &[("REGISTRY_AUTH", "none")]);
+        let command = Application::beside(settings, Clock::system()).await;
+        assert_eq!(acquire(&command.unwrap()).await, Lease::Busy);
         application.close().await;
+        drop(application);
 
         let restarted = open(folder.path()).await;
         assert!(matches!(acquire(&restarted).await, Lease::Held(_)));
@@ -399,7 +468,7 @@ mod tests {
                 ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", "/missing/bundle.pem"),
             ],
         );
-        let error = Application::build(settings, Clock::system())
+        let error = Application::build(settings, Clock::system(), None)
             .await
             .unwrap_err();
         let error = error.to_string();

@@ -17,6 +17,10 @@ pub enum StartError {
         source: BlobStoreError,
     },
     #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
+    #[error("cannot note that content may come in: {0}")]
+    Content(#[from] crate::registry::Error),
+    #[error(transparent)]
     Passwords(#[from] crate::auth::passwords::PasswordsError),
     #[error("no keys to verify tokens with: {0}")]
     Keys(#[from] registry_token::KeySourceError),

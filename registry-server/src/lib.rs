@@ -5,6 +5,7 @@
 //! - [`Application`]: the registry as a whole, to be mounted on a listener.
 //! - [`http`] → [`registry`] → [`metadata`] and [`blob_store`]: calls go down only. [`auth`] makes
 //!   the proofs that `registry` asks for; [`oci`] has the values that all of them speak of.
+//! - [`identity`]: storage and database know each other.
 //! - [`jobs`]: what happens without a request.
 //! - [`metrics`]: what the storage is asked for.
 
@@ -16,6 +17,7 @@ mod clock;
 pub mod config;
 mod error;
 mod http;
+pub mod identity;
 pub mod jobs;
 pub mod metadata;
 mod metrics;

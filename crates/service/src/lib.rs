@@ -7,6 +7,7 @@
 //! - [`client_address`]: who is asking, when proxies stand between.
 //! - [`health`]: liveness, readiness, and checks in the background.
 //! - [`metrics`]: a registry for Prometheus, with HTTP and process metrics.
+//! - [`occupancy`]: one server at a time works on a `SQLite` file.
 //! - [`telemetry`]: logs as text or JSON.
 //! - [`shutdown`]: signals, the orderly end, the wish to reload. [`watch`]: files that change.
 //!
@@ -18,6 +19,7 @@ pub mod config;
 mod error_body;
 pub mod health;
 pub mod metrics;
+pub mod occupancy;
 pub mod request;
 pub mod request_id;
 pub mod server;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use super::{
-    Blob, BlobStore, BlobStoreError, BlobStream, StoredBlob, StoredUpload, UploadKey,
-    UploadProgress,
+    AsideBlob, Blob, BlobStore, BlobStoreError, BlobStream, StorageIdentity, StoredBlob,
+    StoredUpload, UploadKey, UploadProgress,
 };
 use crate::oci::{Algorithm, Digest, Midstate};
 
@@ -46,6 +47,9 @@ macro_rules! suite {
             deletions_and_commits_at_once
             ranges
             what_is_there_is_listed
+            what_is_set_aside_comes_back_when_it_is_asked_for
+            what_is_set_aside_may_be_dropped
+            a_storage_knows_who_it_is
             the_store_is_healthy
         }
     };
@@ -492,6 +496,74 @@ pub(super) async fn what_is_there_is_listed(backend: &impl Backend) {
     assert_eq!(found, expected);
     // A listing that nobody reads to its end must not keep anything busy.
     drop(store.blobs().next().await);
+}
+
+/// Some day.
+fn today() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+}
+
+pub(super) async fn what_is_set_aside_comes_back_when_it_is_asked_for(backend: &impl Backend) {
+    let store = backend.store().await;
+    let bytes = content(1000, 31);
+    let digest = push(&*store, &key(1), &bytes).await;
+    for round in 0..2 {
+        store.set_aside(&digest, today()).await.unwrap();
+        assert_eq!(store.blobs().count().await, 0);
+        let aside: Vec<AsideBlob> = store.aside().try_collect().await.unwrap();
+        let expected = AsideBlob {
+            digest: digest.clone(),
+            size: 1000,
+            since: today().date_naive(),
+        };
+        assert_eq!(aside, [expected]);
+        if round == 0 {
+            assert_eq!(store.size(&digest).await.unwrap(), 1000);
+        } else {
+            let blob = store.open(&digest).await.unwrap();
+            assert_eq!(read_all(&blob).await, bytes);
+        }
+        assert_eq!(store.aside().count().await, 0);
+        assert_eq!(store.blobs().count().await, 1);
+    }
+    store.set_aside(&digest, today()).await.unwrap();
+    assert!(store.take_back(&digest).await.unwrap());
+    assert!(!store.take_back(&digest).await.unwrap());
+    assert_eq!(store.blobs().count().await, 1);
+}
+
+pub(super) async fn what_is_set_aside_may_be_dropped(backend: &impl Backend) {
+    let store = backend.store().await;
+    let missing = Digest::of(SHA256, b"missing");
+    store.set_aside(&missing, today()).await.unwrap();
+    assert_eq!(store.aside().count().await, 0);
+
+    let bytes = content(1000, 32);
+    let digest = push(&*store, &key(1), &bytes).await;
+    store.set_aside(&digest, today()).await.unwrap();
+    // Pushed again meanwhile: the place is taken, and stays so.
+    push(&*store, &key(2), &bytes).await;
+    let aside: Vec<AsideBlob> = store.aside().try_collect().await.unwrap();
+    store.drop_aside(&aside[0]).await.unwrap();
+    store.drop_aside(&aside[0]).await.unwrap();
+    assert_eq!(store.aside().count().await, 0);
+    assert_eq!(store.size(&digest).await.unwrap(), 1000);
+}
+
+pub(super) async fn a_storage_knows_who_it_is(backend: &impl Backend) {
+    let store = backend.store().await;
+    assert_eq!(store.identity().await.unwrap(), None);
+    for counter in [0, 1, u64::from(u32::MAX)] {
+        let identity = StorageIdentity {
+            id: Uuid::from_u128(5),
+            counter,
+        };
+        store.identify(identity).await.unwrap();
+        let again = backend.store().await;
+        assert_eq!(again.identity().await.unwrap(), Some(identity));
+    }
+    assert_eq!(store.blobs().count().await, 0);
+    assert!(!store.has_foreign_records().await.unwrap());
 }
 
 pub(super) async fn the_store_is_healthy(backend: &impl Backend) {

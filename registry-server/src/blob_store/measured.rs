@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 
 use super::{
-    Blob, BlobStore, BlobStoreError, Capacity, StoredBlob, StoredUpload, UploadKey, UploadProgress,
-    UploadWriter,
+    AsideBlob, Blob, BlobStore, BlobStoreError, Capacity, StorageIdentity, StoredBlob,
+    StoredUpload, UploadKey, UploadProgress, UploadWriter,
 };
 use crate::metrics::{Action, StorageMetrics};
 use crate::oci::Digest;
@@ -47,6 +48,23 @@ impl BlobStore for MeasuredStore {
 
     async fn delete(&self, digest: &Digest) -> Result<(), BlobStoreError> {
         measured(&self.metrics, Action::Delete, self.store.delete(digest)).await
+    }
+
+    async fn set_aside(&self, digest: &Digest, now: DateTime<Utc>) -> Result<(), BlobStoreError> {
+        let moving = self.store.set_aside(digest, now);
+        measured(&self.metrics, Action::Move, moving).await
+    }
+
+    async fn take_back(&self, digest: &Digest) -> Result<bool, BlobStoreError> {
+        measured(&self.metrics, Action::Move, self.store.take_back(digest)).await
+    }
+
+    async fn drop_aside(&self, blob: &AsideBlob) -> Result<(), BlobStoreError> {
+        measured(&self.metrics, Action::Delete, self.store.drop_aside(blob)).await
+    }
+
+    fn aside(&self) -> BoxStream<'static, Result<AsideBlob, BlobStoreError>> {
+        self.store.aside()
     }
 
     async fn append(
@@ -87,6 +105,14 @@ impl BlobStore for MeasuredStore {
 
     fn uploads(&self) -> BoxStream<'static, Result<StoredUpload, BlobStoreError>> {
         self.store.uploads()
+    }
+
+    async fn identity(&self) -> Result<Option<StorageIdentity>, BlobStoreError> {
+        self.store.identity().await
+    }
+
+    async fn identify(&self, identity: StorageIdentity) -> Result<(), BlobStoreError> {
+        self.store.identify(identity).await
     }
 
     async fn has_foreign_records(&self) -> Result<bool, BlobStoreError> {

@@ -31,9 +31,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::stream::BoxStream;
 use registry_token::RepositoryName;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::blob::{Blob, BlobStream};
@@ -54,6 +55,22 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 
     /// Removes a blob. One that is not there counts as removed.
     async fn delete(&self, digest: &Digest) -> Result<(), BlobStoreError>;
+
+    /// Moves a blob that no record knows out of the way, where it is kept under the day of `now`. One that
+    /// is not there counts as moved.
+    ///
+    /// It comes back by itself when it is asked for ([`open`](Self::open), [`size`](Self::size)), and
+    /// [`blobs`](Self::blobs) does not list it.
+    async fn set_aside(&self, digest: &Digest, now: DateTime<Utc>) -> Result<(), BlobStoreError>;
+
+    /// Puts a blob back that was set aside. False if there is none.
+    async fn take_back(&self, digest: &Digest) -> Result<bool, BlobStoreError>;
+
+    /// Drops what was set aside on a day. A blob that is not there counts as dropped.
+    async fn drop_aside(&self, blob: &AsideBlob) -> Result<(), BlobStoreError>;
+
+    /// All that was set aside, in no particular order.
+    fn aside(&self) -> BoxStream<'static, Result<AsideBlob, BlobStoreError>>;
 
     /// Goes on writing an upload behind its acknowledged bytes. A new upload goes on from
     /// [`UploadProgress::start`].
@@ -92,6 +109,12 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 
     /// All uploads that have bytes, in no particular order, for sweeps.
     fn uploads(&self) -> BoxStream<'static, Result<StoredUpload, BlobStoreError>>;
+
+    /// Which storage this is; `None` before its first database has met it.
+    async fn identity(&self) -> Result<Option<StorageIdentity>, BlobStoreError>;
+
+    /// Says which storage this is, durably.
+    async fn identify(&self, identity: StorageIdentity) -> Result<(), BlobStoreError>;
 
     /// Whether another registry keeps its records here, as distribution does: what it knows of
     /// blobs, this one does not.
@@ -153,7 +176,26 @@ impl UploadProgress {
 pub struct StoredBlob {
     pub digest: Digest,
     pub size: u64,
+    /// When it was last written, or came into this storage, whichever is later.
     pub modified: DateTime<Utc>,
+}
+
+/// A blob that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsideBlob {
+    pub digest: Digest,
+    pub size: u64,
+    /// The day on which it was moved, in UTC.
+    pub since: NaiveDate,
+}
+
+/// What a storage and its database know each other by; see [`identity`](crate::identity).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageIdentity {
+    #[serde(rename = "storage")]
+    pub id: Uuid,
+    /// Grows while content comes in.
+    pub counter: u64,
 }
 
 /// An upload found by a sweep.

@@ -5,7 +5,8 @@
 //! the file and from `REGISTRY_…`, and refuses unknown keys. [`Settings`](settings::Settings) is
 //! what the server works with: everything is checked, and nothing is left to be decided.
 //!
-//! Our own keys: `database`, `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`.
+//! Our own keys: `database`, `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`,
+//! `storage.maintenance.setaside`.
 //! Keys that cannot be followed are in [`refused`], those that there is nothing to do for in
 //! [`unneeded`].
 
@@ -205,6 +206,7 @@ pub struct Deletion {
 #[serde(default)]
 pub struct Maintenance {
     pub uploadpurging: UploadPurging,
+    pub setaside: SetAside,
     pub readonly: ReadOnly,
 }
 
@@ -225,6 +227,22 @@ impl Default for UploadPurging {
             age: Duration::from_secs(168 * HOUR),
             interval: Duration::from_secs(24 * HOUR),
             dryrun: false,
+        }
+    }
+}
+
+/// What becomes of blobs that the database does not know.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct SetAside {
+    /// How long they are kept out of the way.
+    pub age: Duration,
+}
+
+impl Default for SetAside {
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(168 * HOUR),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub upload_age: Duration,
     /// How those that do are purged, if they are.
     pub purging: Option<Purging>,
+    /// How long blobs that the database does not know are kept out of the way.
+    pub keep_aside: Duration,
     /// What is watched.
     pub health: HealthSettings,
 }
@@ -163,6 +165,7 @@ impl Settings {
             web: web(configuration)?,
             upload_age: storage.maintenance.uploadpurging.age.get(),
             purging: purging(&storage.maintenance.uploadpurging)?,
+            keep_aside: storage.maintenance.setaside.age.get(),
             health: HealthSettings::new(&configuration.health)?,
             storage_root,
         })

@@ -2,15 +2,20 @@
 //!
 //! A push that dies leaves, at worst, an upload's folder without a session, or a blob that was
 //! reserved and never shown. Neither can be seen by anybody; both take room. So does a blob that
-//! was deleted everywhere.
+//! was deleted everywhere. These are removed.
+//!
+//! A blob that the database has never heard of is another matter: a power cut during a push may leave one, but
+//! so does a database that is not the right one. It is set aside first, where it is found again if the database
+//! turns out to know it.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use database::Database;
 use futures_util::StreamExt as _;
 
 use crate::blob_store::{BlobStore, BlobStoreError, UploadProgress};
+use crate::identity::{IdentityError, Standing};
 use crate::metadata;
 use crate::oci::{Algorithm, Digest};
 use crate::registry::{REVIEW_DELAY, Registry};
@@ -22,18 +27,31 @@ pub struct SweepReport {
     pub uploads: u64,
     /// Blobs that no repository shows.
     pub unshown_blobs: u64,
-    /// Blobs in the store that the database does not know.
-    pub unknown_blobs: u64,
+    /// Blobs that were set aside long ago, and that nobody has asked for since.
+    pub expired_blobs: u64,
     /// What all of them take in the store.
     pub bytes: u64,
+    /// Blobs in the store that the database does not know: moved out of the way, not removed.
+    pub set_aside_blobs: u64,
+    /// What these take, and go on to take.
+    pub set_aside_bytes: u64,
 }
 
 impl std::fmt::Display for SweepReport {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            uploads,
+            unshown_blobs,
+            expired_blobs,
+            bytes,
+            set_aside_blobs,
+            set_aside_bytes,
+        } = self;
         write!(
             formatter,
-            "{} abandoned uploads, {} blobs that nothing shows and {} unknown blobs: {} bytes",
-            self.uploads, self.unshown_blobs, self.unknown_blobs, self.bytes
+            "{uploads} abandoned uploads, {unshown_blobs} blobs that no repository shows and \
+             {expired_blobs} blobs that were set aside long ago ({bytes} bytes); set aside: \
+             {set_aside_blobs} blobs that the database does not know ({set_aside_bytes} bytes)"
         )
     }
 }
@@ -46,10 +64,18 @@ pub enum SweepError {
     Storage(#[from] BlobStoreError),
     #[error("cannot drop idle uploads: {0}")]
     Uploads(#[from] crate::registry::Error),
-    /// Another registry's storage, or a database that was lost: everything would be removed.
+    #[error("nothing was removed: {0}")]
+    Identity(#[from] IdentityError),
+    /// What came in after this copy of the database was made is unknown to it.
     #[error(
-        "the database knows no blob, but the storage has some: they were left alone. Is this the \
-         right database? The storage of another registry must be imported first"
+        "nothing was removed: the database is an older copy (the storage counts {storage}, the database \
+         {database}), so it does not know of everything that was pushed. Restore the latest database; or, if \
+         what is missing from it may go, say so: portcullis registry adopt-storage"
+    )]
+    DatabaseOlder { storage: u64, database: u64 },
+    #[error(
+        "the storage has the records of another registry beside ours: no blob was removed, since that \
+         registry may need it"
     )]
     ForeignStorage,
 }
@@ -62,11 +88,13 @@ pub struct SweepOptions {
     /// How long nothing must have touched bytes that nothing speaks of. Longer than any push takes:
     /// then a sweep is safe beside running servers.
     pub grace: Duration,
+    /// How long blobs that were set aside are kept.
+    pub keep_aside: Duration,
     /// Only count.
     pub dry_run: bool,
 }
 
-/// Removes leftovers.
+/// Removes leftovers. Nothing is, if storage and database do not go together.
 pub async fn sweep(
     database: &Database,
     store: &dyn BlobStore,
@@ -74,11 +102,19 @@ pub async fn sweep(
     now: DateTime<Utc>,
     options: SweepOptions,
 ) -> Result<SweepReport, SweepError> {
+    let since = match registry.standing(options.dry_run).await? {
+        Standing::Together { since } => since,
+        Standing::DatabaseOlder { storage, database } => {
+            return Err(SweepError::DatabaseOlder { storage, database });
+        }
+    };
     let sweep = Sweep {
         database,
         store,
         now,
+        since,
         before: now - options.grace,
+        aside_before: (now - options.keep_aside).date_naive(),
         dry_run: options.dry_run,
     };
     let idle = registry
@@ -88,11 +124,12 @@ pub async fn sweep(
         uploads: idle.len() as u64,
         ..SweepReport::default()
     };
-    if sweep.is_foreign().await? {
+    if store.has_foreign_records().await? {
         return Err(SweepError::ForeignStorage);
     }
     sweep.uploads(&mut report).await?;
     sweep.unshown_blobs(&mut report).await?;
+    sweep.aside(&mut report).await?;
     sweep.unknown_blobs(&mut report).await?;
     Ok(report)
 }
@@ -101,7 +138,10 @@ struct Sweep<'s> {
     database: &'s Database,
     store: &'s dyn BlobStore,
     now: DateTime<Utc>,
+    /// Since when storage and database belong together.
+    since: DateTime<Utc>,
     before: DateTime<Utc>,
+    aside_before: NaiveDate,
     dry_run: bool,
 }
 
@@ -176,32 +216,36 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Whether the storage has blobs and the database has never heard of any; or there is another
-    /// registry that has, however many were pushed to this one since.
-    async fn is_foreign(&self) -> Result<bool, SweepError> {
-        if self.store.has_foreign_records().await? {
-            return Ok(true);
+    /// What the database knows again goes back to its place; what it has not known for long goes for good.
+    async fn aside(&self, report: &mut SweepReport) -> Result<(), SweepError> {
+        let mut aside = self.store.aside();
+        while let Some(blob) = aside.next().await {
+            let blob = blob?;
+            if self.is_known(&blob.digest).await? {
+                if !self.dry_run && self.store.take_back(&blob.digest).await? {
+                    tracing::info!(digest = %blob.digest, "a blob that was set aside is known again");
+                }
+            } else if blob.since < self.aside_before {
+                if !self.dry_run {
+                    self.store.drop_aside(&blob).await?;
+                }
+                report.expired_blobs += 1;
+                report.bytes += blob.size;
+            }
         }
-        let knows_some = {
-            let mut tx = self.database.read().await?;
-            metadata::blobs::any(&mut tx).await?
-        };
-        Ok(!knows_some && self.store.blobs().next().await.transpose()?.is_some())
+        Ok(())
     }
 
     async fn unknown_blobs(&self, report: &mut SweepReport) -> Result<(), SweepError> {
+        // The database has not been here long enough to miss anything.
+        if self.since >= self.before {
+            return Ok(());
+        }
         let mut blobs = self.store.blobs();
         while let Some(blob) = blobs.next().await {
             let blob = blob?;
-            if blob.modified >= self.before {
-                continue;
-            }
-            let known = {
-                let mut tx = self.database.read().await?;
-                metadata::blobs::is_known(&mut tx, &blob.digest).await?
-            };
-            // Nearly all are: no change need wait for finding that out.
-            if known {
+            // Nearly all are known: no change need wait for finding that out.
+            if blob.modified >= self.before || self.is_known(&blob.digest).await? {
                 continue;
             }
             let mut tx = self.database.begin().await?;
@@ -210,11 +254,21 @@ impl Sweep<'_> {
                 continue;
             }
             if !self.dry_run {
-                self.store.delete(&blob.digest).await?;
+                self.store.set_aside(&blob.digest, self.now).await?;
+                tracing::warn!(
+                    digest = %blob.digest,
+                    size = blob.size,
+                    "set a blob aside that the database does not know"
+                );
             }
-            report.unknown_blobs += 1;
-            report.bytes += blob.size;
+            report.set_aside_blobs += 1;
+            report.set_aside_bytes += blob.size;
         }
         Ok(())
+    }
+
+    async fn is_known(&self, digest: &Digest) -> Result<bool, SweepError> {
+        let mut tx = self.database.read().await?;
+        Ok(metadata::blobs::is_known(&mut tx, digest).await?)
     }
 }

@@ -22,6 +22,8 @@ pub struct Swept {
     pub store: Arc<dyn BlobStore>,
     pub registry: Arc<Registry>,
     pub clock: Clock,
+    /// How long blobs that were set aside are kept.
+    pub keep_aside: Duration,
 }
 
 /// Sweeps now, and then at each interval, until `shutdown` begins.
@@ -32,6 +34,7 @@ pub async fn sweep_regularly(swept: Swept, purging: Purging, shutdown: Shutdown)
     let options = SweepOptions {
         idle_uploads: purging.age,
         grace: GRACE,
+        keep_aside: swept.keep_aside,
         dry_run: purging.dry_run,
     };
     let mut interval = tokio::time::interval(purging.interval);
@@ -39,7 +42,7 @@ pub async fn sweep_regularly(swept: Swept, purging: Purging, shutdown: Shutdown)
         let report = tokio::select! {
             report = async {
                 interval.tick().await;
-                let Swept { database, store, registry, clock } = &swept;
+                let Swept { database, store, registry, clock, .. } = &swept;
                 if registry.rules().read_only {
                     return Ok(SweepReport::default());
                 }

@@ -310,10 +310,23 @@ pub async fn is_known(tx: &mut Tx, digest: &Digest) -> Result<bool, Error> {
     Ok(known)
 }
 
-/// Whether any blob is known.
-pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
-    let (any,): (bool,) = sql!(tx, fetch_one(bool,), "SELECT EXISTS (SELECT 1 FROM blobs)")?;
-    Ok(any)
+/// At most `limit` blobs that some repository shows, the latest first.
+pub async fn shown(tx: &mut Tx, limit: u32) -> Result<Vec<Digest>, Error> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(try_from = "String")]
+        digest: Digest,
+    }
+
+    let rows: Vec<Row> = sql!(
+        tx,
+        fetch_all Row,
+        "SELECT digest FROM blobs
+         WHERE EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = blobs.id)
+         ORDER BY id DESC LIMIT $1",
+        i64::from(limit)
+    )?;
+    Ok(rows.into_iter().map(|row| row.digest).collect())
 }
 
 /// The blob's key, locked against collection until the transaction ends.

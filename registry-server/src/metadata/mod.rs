@@ -6,6 +6,7 @@
 //! - [`manifests`], [`tags`], [`referrers`].
 //! - [`uploads`]: sessions, their progress, and the lease that keeps writers apart.
 //! - [`reviews`]: what the collector must look at, and when.
+//! - [`storage_identity`]: which storage all of this is about.
 //!
 //! Functions take a [`Tx`]; whoever opened it commits. Look-ups return `Option`. A
 //! [`database::Error::Race`] means: try the whole transaction again.
@@ -30,6 +31,7 @@ pub mod manifests;
 pub mod referrers;
 pub mod repositories;
 pub mod reviews;
+pub mod storage_identity;
 pub mod tags;
 pub mod uploads;
 

@@ -32,8 +32,9 @@ pub use self::error::{Error, Interrupted};
 pub use self::manifests::PushedManifest;
 pub use self::referrers::{Referrer, Referrers};
 pub use self::rules::{IndexRules, Rules, UrlRules};
-use crate::blob_store::{Blob, BlobStore};
+use crate::blob_store::{Blob, BlobStore, StorageIdentity};
 use crate::clock::Clock;
+use crate::identity::{Identity, IdentityError, Standing};
 pub use crate::metadata::manifests::StoredManifest;
 use crate::metrics::StorageMetrics;
 use crate::oci::Digest;
@@ -58,6 +59,7 @@ pub struct Registry {
     database: Database,
     blobs: Arc<dyn BlobStore>,
     clock: Clock,
+    identity: Identity,
     rules: ArcSwap<Rules>,
     metrics: StorageMetrics,
     /// Blobs that were pulled just now, by the repository that shows them.
@@ -100,6 +102,7 @@ impl Registry {
         Self {
             database,
             blobs,
+            identity: Identity::new(clock.clone()),
             clock,
             rules: ArcSwap::from_pointee(rules),
             metrics,
@@ -115,6 +118,34 @@ impl Registry {
     /// Other rules, from the next request on.
     pub fn change_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// Whether the storage and the database go together. Those that meet for the first time are introduced,
+    /// unless only to look is asked for.
+    pub async fn standing(&self, only_look: bool) -> Result<Standing, IdentityError> {
+        let only_look = only_look || self.rules.load().read_only;
+        let (database, blobs) = (&self.database, &*self.blobs);
+        self.identity.establish(database, blobs, only_look).await
+    }
+
+    /// Has the storage and the database go together from now on.
+    pub async fn adopt_storage(&self) -> Result<StorageIdentity, IdentityError> {
+        self.identity.adopt(&self.database, &*self.blobs).await
+    }
+
+    /// Content is about to come in: see [`Identity::advance`]. Refuses it if another storage's database would
+    /// be told.
+    pub async fn expect_content(&self) -> Result<(), Error> {
+        let advanced = self.identity.advance(&self.database, &*self.blobs).await;
+        match advanced {
+            Ok(()) => Ok(()),
+            // What cannot be written to refuses the content by itself, if it must.
+            Err(error @ (IdentityError::Database(_) | IdentityError::Storage(_))) => {
+                tracing::warn!(error = %error, "cannot note that content comes in");
+                Ok(())
+            }
+            Err(error) => Err(Error::StoreUnavailable(std::io::Error::other(error))),
+        }
     }
 
     fn writable(&self) -> Result<(), Error> {

@@ -322,6 +322,7 @@ impl Registry {
                 });
             }
         }
+        self.expect_content().await?;
         // Keeps collectors away while the bytes move. After a power cut that takes the reservation
         // they are bytes without a row, like those of any push that died.
         self.relaxed_transaction(async |tx, now| {

@@ -15,6 +15,8 @@ pub(super) const UPLOADS: &str = "_uploads";
 const BASE: &str = "docker/registry/v2";
 const BLOBS: &str = "blobs";
 const REPOSITORIES: &str = "repositories";
+const ASIDE: &str = "set-aside";
+const IDENTITY: &str = "portcullis.json";
 
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -38,6 +40,16 @@ impl Layout {
 
     pub(super) fn repositories(&self) -> PathBuf {
         self.base.join(REPOSITORIES)
+    }
+
+    /// What no record knows, for a while.
+    pub(super) fn aside(&self) -> PathBuf {
+        self.base.join(ASIDE)
+    }
+
+    /// The file that says which storage this is.
+    pub(super) fn identity(&self) -> PathBuf {
+        self.base.join(IDENTITY)
     }
 
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {

@@ -3,6 +3,8 @@
 //! ```text
 //! <root>/docker/registry/v2/blobs/<algorithm>/<2 hex>/<hex>/data
 //! <root>/docker/registry/v2/repositories/<name>/_uploads/<uuid>/data
+//! <root>/docker/registry/v2/set-aside/<date>/<algorithm>/<hex>
+//! <root>/docker/registry/v2/portcullis.json
 //! ```
 //!
 //! - [`layout`]: these paths; only validated types become part of one.
@@ -10,15 +12,20 @@
 //! - [`writer`]: one append to an upload.
 //! - [`flush`]: what is written reaches the disk while an upload goes on.
 //! - [`durable`]: directories that survive a power cut.
-//! - [`walk`]: listings for sweeps.
+//! - [`presence`]: notices a disk that was unmounted.
+//! - [`walk`]: listings for sweeps; [`aside`]: blobs out of the way.
+//! - [`identity`]: which storage this is.
 //!
 //! An upload's file is locked (`flock`) by whoever writes to it: a write that outlives its request
 //! on the blocking pool keeps its lock until it is done, so it cannot land in the middle of what
 //! the next request writes.
 
+mod aside;
 mod durable;
 mod flush;
+mod identity;
 mod layout;
+mod presence;
 mod reader;
 mod walk;
 mod writer;
@@ -30,6 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -37,11 +45,12 @@ use rustix::io::Errno;
 use self::durable::DurableDirectories;
 use self::flush::Flushes;
 use self::layout::Layout;
+use self::presence::Presence;
 pub(super) use self::reader::{FileBlob, FileStream};
 use self::writer::FileWriter;
 use super::{
-    Blob, BlobStore, BlobStoreError, Capacity, StoredBlob, StoredUpload, UploadKey, UploadProgress,
-    UploadWriter,
+    AsideBlob, Blob, BlobStore, BlobStoreError, Capacity, StorageIdentity, StoredBlob,
+    StoredUpload, UploadKey, UploadProgress, UploadWriter,
 };
 use crate::oci::{Digest, Hasher};
 
@@ -55,6 +64,7 @@ pub struct FilesystemStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     layout: Layout,
+    presence: Presence,
     directories: DurableDirectories,
     flushes: Flushes,
 }
@@ -68,9 +78,11 @@ impl FilesystemStore {
         if !layout.base().is_dir() {
             std::fs::create_dir_all(layout.base())?;
         }
+        let presence = Presence::of(layout.base())?;
         let directories = DurableDirectories::new(layout.base().to_owned());
         Ok(Self(Arc::new(Inner {
             layout,
+            presence,
             directories,
             flushes: Flushes::default(),
         })))
@@ -117,16 +129,21 @@ async fn run_blocking<T: Send + 'static>(
 impl BlobStore for FilesystemStore {
     async fn open(&self, digest: &Digest) -> Result<Blob, BlobStoreError> {
         let path = self.0.layout.blob(digest);
-        let file = match open_cached(&path) {
-            Some(file) => FileBlob::new(file)?,
-            None => run_blocking(move || Ok(FileBlob::new(File::open(path)?)?)).await?,
-        };
+        if let Some(file) = open_cached(&path) {
+            return Ok(Blob::file(FileBlob::new(file)?));
+        }
+        let digest = digest.clone();
+        let open = move |path: &Path| Ok(FileBlob::new(File::open(path)?)?);
+        let file = self
+            .blocking(move |inner| inner.found(&digest, open))
+            .await?;
         Ok(Blob::file(file))
     }
 
     async fn size(&self, digest: &Digest) -> Result<u64, BlobStoreError> {
-        let path = self.0.layout.blob(digest);
-        run_blocking(move || Ok(std::fs::metadata(path)?.len())).await
+        let digest = digest.clone();
+        let size = move |path: &Path| Ok(std::fs::metadata(path)?.len());
+        self.blocking(move |inner| inner.found(&digest, size)).await
     }
 
     async fn delete(&self, digest: &Digest) -> Result<(), BlobStoreError> {
@@ -142,11 +159,35 @@ impl BlobStore for FilesystemStore {
         .await
     }
 
+    async fn set_aside(&self, digest: &Digest, now: DateTime<Utc>) -> Result<(), BlobStoreError> {
+        let digest = digest.clone();
+        self.blocking(move |inner| aside::set_aside(&inner.layout, &digest, now))
+            .await
+    }
+
+    async fn take_back(&self, digest: &Digest) -> Result<bool, BlobStoreError> {
+        let digest = digest.clone();
+        self.blocking(move |inner| aside::take_back(&inner.layout, &digest))
+            .await
+    }
+
+    async fn drop_aside(&self, blob: &AsideBlob) -> Result<(), BlobStoreError> {
+        let blob = blob.clone();
+        self.blocking(move |inner| aside::drop_aside(&inner.layout, &blob))
+            .await
+    }
+
+    fn aside(&self) -> BoxStream<'static, Result<AsideBlob, BlobStoreError>> {
+        let aside = self.0.layout.aside();
+        walk::stream(move |found| aside::blobs(&aside, found))
+    }
+
     async fn append(
         &self,
         upload: &UploadKey,
         progress: &UploadProgress,
     ) -> Result<Box<dyn UploadWriter>, BlobStoreError> {
+        self.blocking(|inner| inner.presence.check()).await?;
         let writer = FileWriter::open(self.clone(), upload, progress).await?;
         Ok(Box::new(writer))
     }
@@ -184,13 +225,30 @@ impl BlobStore for FilesystemStore {
         walk::stream(move |found| walk::uploads(&repositories, found))
     }
 
+    async fn identity(&self) -> Result<Option<StorageIdentity>, BlobStoreError> {
+        self.blocking(|inner| identity::read(&inner.layout.identity()))
+            .await
+    }
+
+    async fn identify(&self, identity: StorageIdentity) -> Result<(), BlobStoreError> {
+        self.blocking(move |inner| {
+            inner.presence.check()?;
+            identity::write(&inner.layout.identity(), &identity)
+        })
+        .await
+    }
+
     async fn has_foreign_records(&self) -> Result<bool, BlobStoreError> {
         self.blocking(|inner| walk::has_records(&inner.layout.repositories()))
             .await
     }
 
     async fn check(&self) -> Result<Capacity, BlobStoreError> {
-        self.blocking(|inner| check(inner.layout.base())).await
+        self.blocking(|inner| {
+            inner.presence.check()?;
+            check(inner.layout.base())
+        })
+        .await
     }
 }
 
@@ -214,6 +272,26 @@ impl FilesystemStore {
 }
 
 impl Inner {
+    /// Looks at a blob in its place. One that was set aside is put back for whoever asks for it, and one
+    /// whose disk is gone is not unknown.
+    fn found<T>(
+        &self,
+        digest: &Digest,
+        look: impl Fn(&Path) -> Result<T, BlobStoreError>,
+    ) -> Result<T, BlobStoreError> {
+        let path = self.layout.blob(digest);
+        match look(&path) {
+            Err(BlobStoreError::NotFound) => {}
+            found => return found,
+        }
+        self.presence.check()?;
+        if aside::take_back(&self.layout, digest)? {
+            tracing::warn!(%digest, "a blob that had been set aside is asked for, and was put back");
+            return look(&path);
+        }
+        Err(BlobStoreError::NotFound)
+    }
+
     fn commit(
         &self,
         file: &File,
@@ -251,6 +329,8 @@ impl Inner {
         // Also over a blob that exists: these bytes have just been verified and are durable, of
         // the others we know neither.
         self.move_into_place(&self.layout.upload(upload), digest)?;
+        // Last of all: what was moved into another folder must not be acknowledged.
+        self.presence.check()?;
         let _ = std::fs::remove_dir_all(self.layout.upload_directory(upload));
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use std::fs::DirEntry;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -21,8 +22,8 @@ use crate::oci::Digest;
 const AHEAD: usize = 64;
 
 /// Takes what was found; `Break` once nobody listens any more.
-type Found<'a, T> = &'a mut dyn FnMut(Result<T, BlobStoreError>) -> Flow;
-type Flow = std::ops::ControlFlow<()>;
+pub(super) type Found<'a, T> = &'a mut dyn FnMut(Result<T, BlobStoreError>) -> Flow;
+pub(super) type Flow = std::ops::ControlFlow<()>;
 
 pub(super) fn stream<T: Send + 'static>(
     walk: impl FnOnce(Found<'_, T>) -> Flow + Send + 'static,
@@ -86,6 +87,25 @@ pub(super) fn blobs(directory: &Path, found: Found<'_, StoredBlob>) -> Flow {
                     Err(error) => found(Err(error.into())),
                 }
             })
+        })
+    })
+}
+
+/// Blobs and their sizes, without a level for the first digits.
+pub(super) fn flat_blobs(directory: &Path, found: Found<'_, (Digest, u64)>) -> Flow {
+    each_entry(directory, found, |algorithm, found| {
+        let Some(name) = text(&algorithm) else {
+            return Flow::Continue(());
+        };
+        each_entry(&algorithm.path(), found, |entry, found| {
+            let Some(Ok(digest)) = text(&entry).map(|hex| format!("{name}:{hex}").parse()) else {
+                return Flow::Continue(());
+            };
+            match stat(&entry.path()) {
+                Ok(Some((size, _))) => found(Ok((digest, size))),
+                Ok(None) => Flow::Continue(()),
+                Err(error) => found(Err(error.into())),
+            }
         })
     })
 }
@@ -176,9 +196,14 @@ fn text(entry: &DirEntry) -> Option<String> {
     entry.file_name().into_string().ok()
 }
 
+/// The size, and when the file was last written or came here: `tar` and `docker cp` keep the former.
 fn stat(path: &Path) -> io::Result<Option<(u64, DateTime<Utc>)>> {
     match std::fs::metadata(path) {
-        Ok(metadata) => Ok(Some((metadata.len(), metadata.modified()?.into()))),
+        Ok(metadata) => {
+            let modified: DateTime<Utc> = metadata.modified()?.into();
+            let arrived = DateTime::from_timestamp(metadata.ctime(), 0).unwrap_or(modified);
+            Ok(Some((metadata.len(), modified.max(arrived))))
+        }
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
             _ => Err(error),

@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::blob_store::UploadKey;
+use crate::blob_store::{StorageIdentity, UploadKey};
+use crate::metadata::storage_identity::KnownStorage;
 use crate::metadata::uploads::{self as sessions, Lease};
 
 async fn unshown(database: &Database, due: i64, after: Option<&Digest>, limit: u32) -> Vec<Digest> {
@@ -80,15 +81,55 @@ database::test_on_both! {
     }
 
     async fn a_removed_blob_leaves_no_trace(database: Database) {
-        assert!(!blobs::any(&mut read(&database).await).await.unwrap());
         abandon(&database, &["x"]).await;
-        assert!(blobs::any(&mut read(&database).await).await.unwrap());
+        let known = blobs::is_known(&mut read(&database).await, &digest("x")).await;
+        assert!(known.unwrap());
         let mut tx = begin(&database).await;
         blobs::remove(&mut tx, &digest("x")).await.unwrap();
         blobs::remove(&mut tx, &digest("x")).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(!blobs::any(&mut read(&database).await).await.unwrap());
+        assert_eq!(count(&database, "SELECT count(*) FROM blobs").await, 0);
         assert_eq!(count(&database, "SELECT count(*) FROM blob_reviews").await, 0);
+    }
+
+    async fn the_latest_blobs_that_are_shown_come_first(database: Database) {
+        abandon(&database, &["reserved alone"]).await;
+        repository(&database, "a", &["one", "two"]).await;
+        repository(&database, "b", &["three"]).await;
+        let mut tx = read(&database).await;
+        for (limit, expected) in [(9, &["three", "two", "one"][..]), (1, &["three"])] {
+            let expected: Vec<Digest> = expected.iter().map(|content| digest(content)).collect();
+            assert_eq!(blobs::shown(&mut tx, limit).await.unwrap(), expected);
+        }
+    }
+
+    async fn a_storage_is_introduced_once_and_counts_on(database: Database) {
+        let identity = |id, counter| StorageIdentity { id: Uuid::from_u128(id), counter };
+        let known = async || storage_identity::find(&mut read(&database).await).await.unwrap();
+        assert_eq!(known().await, None);
+        let mut tx = begin(&database).await;
+        assert_eq!(storage_identity::advance(&mut tx, identity(1, 0)).await.unwrap(), None);
+        storage_identity::introduce(&mut tx, identity(1, 0), minute(0)).await.unwrap();
+        storage_identity::introduce(&mut tx, identity(2, 5), minute(1)).await.unwrap();
+        for (seen, counted) in [
+            (identity(1, 0), Some(1)),
+            // Another server has not told the storage yet.
+            (identity(1, 0), Some(2)),
+            (identity(1, 3), None),
+            (identity(2, 0), None),
+        ] {
+            let advanced = storage_identity::advance(&mut tx, seen).await.unwrap();
+            assert_eq!(advanced, counted, "{seen:?}");
+        }
+        tx.commit().await.unwrap();
+        let first = KnownStorage { identity: identity(1, 2), since: minute(0) };
+        assert_eq!(known().await, Some(first));
+
+        let mut tx = begin(&database).await;
+        storage_identity::replace(&mut tx, identity(3, 7), minute(2)).await.unwrap();
+        tx.commit().await.unwrap();
+        let other = KnownStorage { identity: identity(3, 7), since: minute(2) };
+        assert_eq!(known().await, Some(other));
     }
 
     async fn bytes_are_claimed_once(database: Database) {

@@ -2,20 +2,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use service::shutdown::Shutdown;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::auth::{Delete, Presented, Pull, Push, UploadProof};
-use crate::blob_store::{BlobStore, FilesystemStore, UploadKey, UploadProgress};
+use crate::blob_store::{AsideBlob, BlobStore, FilesystemStore, UploadKey, UploadProgress};
 use crate::clock::Clock;
 use crate::config::Purging;
+use crate::identity::IdentityError;
 use crate::jobs::{SweepError, SweepOptions, SweepReport, Swept, sweep, sweep_regularly};
 use crate::oci::{Algorithm, Digest};
 use crate::testing::{TestRegistry, repository};
 
 const GRACE: Duration = Duration::from_hours(1);
+const KEEP_ASIDE: Duration = Duration::from_hours(7 * 24);
 
 /// Files have the machine's dates: the sweep looks from a day that is far ahead of both clocks.
 async fn swept(registry: &TestRegistry, dry_run: bool) -> Result<SweepReport, SweepError> {
@@ -31,6 +33,7 @@ async fn sweep_at(
     let options = SweepOptions {
         idle_uploads: Duration::from_hours(168),
         grace: GRACE,
+        keep_aside: KEEP_ASIDE,
         dry_run,
     };
     let (database, store) = (&registry.database.database, &*registry.store);
@@ -75,8 +78,10 @@ async fn what_is_shown_stays_and_what_is_not_goes() {
     let expected = SweepReport {
         uploads: 1,
         unshown_blobs: 1,
-        unknown_blobs: 1,
-        bytes: 12 + 7 + 6,
+        bytes: 7 + 6,
+        set_aside_blobs: 1,
+        set_aside_bytes: 12,
+        ..SweepReport::default()
     };
     assert_eq!(swept(&registry, true).await.unwrap(), expected);
     assert_eq!(swept(&registry, false).await.unwrap(), expected);
@@ -84,9 +89,9 @@ async fn what_is_shown_stays_and_what_is_not_goes() {
         swept(&registry, false).await.unwrap(),
         SweepReport::default()
     );
-    for gone in [&deleted, &unknown] {
-        assert!(registry.store.size(gone).await.is_err());
-    }
+    assert!(registry.store.size(&deleted).await.is_err());
+    let aside: Vec<AsideBlob> = registry.store.aside().try_collect().await.unwrap();
+    assert_eq!(aside[0].digest, unknown);
     let pull = registry.proof::<Pull>("a");
     registry.registry().blob(&pull, &kept).await.unwrap();
 }
@@ -108,14 +113,88 @@ async fn the_storage_of_another_registry_is_left_alone() {
     let foreign = stray(&registry, b"foreign", true).await;
     stray(&registry, b"an upload", false).await;
     let result = swept(&registry, false).await;
-    assert!(matches!(result, Err(SweepError::ForeignStorage)));
+    assert!(
+        matches!(
+            result,
+            Err(SweepError::Identity(IdentityError::StorageUnknown))
+        ),
+        "{result:?}"
+    );
     assert!(registry.store.size(&foreign).await.is_ok());
+    assert_eq!(registry.store.uploads().count().await, 1);
+}
+
+/// However long it has been here, and whatever its date: `tar` and `docker cp` keep that.
+#[tokio::test]
+async fn what_came_before_the_database_has_a_while_to_be_asked_for() {
+    let registry = TestRegistry::new().await;
+    registry.push_blob("a", b"known").await;
+    let unknown = stray(&registry, b"unknown blob", true).await;
+    registry.registry().adopt_storage().await.unwrap();
+    let met = registry.clock.now();
+
+    let report = sweep_at(&registry, met + GRACE, false).await.unwrap();
+    assert_eq!(report, SweepReport::default());
+
+    let now = Clock::system().now() + GRACE + Duration::from_secs(2);
+    let report = sweep_at(&registry, now, false).await.unwrap();
+    assert_eq!(report.set_aside_blobs, 1);
+    assert!(registry.store.take_back(&unknown).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_set_aside_goes_when_its_time_is_over() {
+    let registry = TestRegistry::new().await;
+    registry.push_blob("a", b"known").await;
+    stray(&registry, b"unknown blob", true).await;
+    let moved = Clock::system().now() + Duration::from_hours(24);
+    sweep_at(&registry, moved, false).await.unwrap();
+    for (days, expired) in [(0, 0), (7, 0), (8, 1), (9, 0)] {
+        let now = moved + Duration::from_hours(days * 24);
+        let report = sweep_at(&registry, now, false).await.unwrap();
+        assert_eq!(report.expired_blobs, expired, "after {days} days");
+        assert_eq!(report.bytes, 12 * expired);
+        assert_eq!(report.set_aside_blobs, 0);
+    }
+    assert_eq!(registry.store.aside().count().await, 0);
+}
+
+#[tokio::test]
+async fn what_the_database_knows_again_goes_back_to_its_place() {
+    let registry = TestRegistry::new().await;
+    let blob = registry.push_blob("a", b"known").await;
+    let now = registry.clock.now();
+    registry.store.set_aside(&blob, now).await.unwrap();
+    let report = sweep_at(&registry, now, true).await.unwrap();
+    assert_eq!(report, SweepReport::default());
+    assert_eq!(registry.store.aside().count().await, 1, "only looked");
+    sweep_at(&registry, now, false).await.unwrap();
+    assert_eq!(registry.store.aside().count().await, 0);
+    assert_eq!(registry.store.blobs().count().await, 1);
+}
+
+#[tokio::test]
+async fn with_an_older_copy_of_the_database_nothing_goes() {
+    let registry = TestRegistry::new().await;
+    registry.push_blob("a", b"known").await;
+    stray(&registry, b"pushed after the copy", true).await;
+    stray(&registry, b"an upload", false).await;
+    registry.registry().standing(false).await.unwrap();
+    let mut ahead = registry.store.identity().await.unwrap().unwrap();
+    ahead.counter += 1;
+    registry.store.identify(ahead).await.unwrap();
+
+    let result = swept(&registry, false).await;
+
+    assert!(matches!(result, Err(SweepError::DatabaseOlder { .. })));
+    assert_eq!(registry.store.blobs().count().await, 2);
     assert_eq!(registry.store.uploads().count().await, 1);
 }
 
 /// The job, every few milliseconds, with a clock that is far ahead of the files' dates: they are
 /// all old enough to be swept.
-fn sweeping(registry: &TestRegistry, dry_run: bool) -> (Shutdown, JoinHandle<()>) {
+async fn sweeping(registry: &TestRegistry, dry_run: bool) -> (Shutdown, JoinHandle<()>) {
+    registry.registry().standing(false).await.unwrap();
     let ahead = Clock::system().now() + Duration::from_hours(30 * 24) - registry.clock.now();
     registry.clock.advance(ahead.to_std().unwrap());
     let swept = Swept {
@@ -123,6 +202,7 @@ fn sweeping(registry: &TestRegistry, dry_run: bool) -> (Shutdown, JoinHandle<()>
         store: registry.store.clone(),
         registry: registry.state.registry.clone(),
         clock: registry.clock.clone(),
+        keep_aside: KEEP_ASIDE,
     };
     let purging = Purging {
         age: Duration::from_hours(168),
@@ -136,7 +216,11 @@ fn sweeping(registry: &TestRegistry, dry_run: bool) -> (Shutdown, JoinHandle<()>
 
 async fn until_gone(registry: &TestRegistry, digest: &Digest) {
     let gone = async {
-        while registry.store.size(digest).await.is_ok() {
+        let path = registry
+            .folder
+            .path()
+            .join(FilesystemStore::relative_path(digest));
+        while path.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -159,7 +243,7 @@ fn stray_file(registry: &TestRegistry, content: &[u8]) -> Digest {
 async fn leftovers_are_swept_again_and_again() {
     let registry = TestRegistry::new().await;
     let kept = registry.push_blob("a", b"kept").await;
-    let (shutdown, job) = sweeping(&registry, false);
+    let (shutdown, job) = sweeping(&registry, false).await;
     for content in [&b"one"[..], b"another"] {
         until_gone(&registry, &stray_file(&registry, content)).await;
     }
@@ -174,7 +258,7 @@ async fn a_dry_job_only_counts() {
     let registry = TestRegistry::new().await;
     registry.push_blob("a", b"kept").await;
     let stray = stray(&registry, b"stray", true).await;
-    let (shutdown, job) = sweeping(&registry, true);
+    let (shutdown, job) = sweeping(&registry, true).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(registry.store.size(&stray).await.is_ok());
     shutdown.begin();
@@ -188,7 +272,7 @@ async fn pushes_beside_the_job_lose_nothing() {
     registry
         .push_blob("a", b"so that the storage is no stranger")
         .await;
-    let (shutdown, job) = sweeping(&registry, false);
+    let (shutdown, job) = sweeping(&registry, false).await;
     for round in 0..50_u32 {
         let content = Bytes::from(format!("content {round}"));
         let digest = Digest::of(Algorithm::Sha256, &content);
@@ -258,6 +342,6 @@ async fn what_distribution_knows_of_is_left_alone_whatever_is_pushed_beside_it()
         .path()
         .join("docker/registry/v2/repositories/team");
     std::fs::remove_dir_all(links).unwrap();
-    swept(&registry, false).await.unwrap();
-    assert!(registry.store.size(&foreign).await.is_err());
+    let report = swept(&registry, false).await.unwrap();
+    assert_eq!(report.set_aside_blobs, 1);
 }
