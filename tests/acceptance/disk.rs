@@ -103,7 +103,7 @@ async fn a_read_only_disk_refuses_pushes_and_serves_pulls() {
 }
 
 /// Waits for the next health check to say so.
-async fn expect_readiness(portcullis: &Portcullis, status: u16) {
+pub(crate) async fn expect_readiness(portcullis: &Portcullis, status: u16) {
     for _ in 0..100 {
         let answer = portcullis.anonymous().get("/readyz").send().await;
         if answer.status == status {

@@ -48,6 +48,7 @@ mod proxies;
 mod referrers;
 mod reload;
 mod replicas;
+mod storage_identity;
 mod systemd;
 mod tags;
 mod token_realm;

@@ -61,11 +61,11 @@ impl std::fmt::Display for Occupant {
 pub enum OccupancyError {
     #[error(
         "another server works on {}: {}. Stop it first; commands such as `registry sweep` may run \
-         beside it", path.display(), described(occupant.as_ref())
+         beside it", path.display(), described(occupant.as_deref())
     )]
     Taken {
         path: PathBuf,
-        occupant: Option<Occupant>,
+        occupant: Option<Box<Occupant>>,
     },
     #[error("cannot lock {}: {source}", path.display())]
     Lock { path: PathBuf, source: io::Error },
@@ -103,7 +103,7 @@ impl Occupancy {
             Err(TryLockError::WouldBlock) => {
                 return Err(OccupancyError::Taken {
                     path: path.to_owned(),
-                    occupant: read(&mut file),
+                    occupant: read(&mut file).map(Box::new),
                 });
             }
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {

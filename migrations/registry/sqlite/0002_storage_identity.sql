@@ -1,7 +1,7 @@
 -- Which storage this database speaks of: at most one row. The storage has the same id and counter, so that
 -- neither is taken for another's partner, nor an older copy of either for the current one. The same tables as in ../postgres.
 CREATE TABLE storage_identity (
-    only INTEGER PRIMARY KEY NOT NULL CHECK (only = 1),
+    one INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
     storage_id BLOB NOT NULL CHECK (length(storage_id) = 16),
     -- Grows while content comes in, here first and in the storage afterwards.
     counter INTEGER NOT NULL CHECK (counter >= 0),

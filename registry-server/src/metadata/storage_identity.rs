@@ -47,8 +47,8 @@ pub async fn introduce(
     sql!(
         tx,
         execute,
-        "INSERT INTO storage_identity (only, storage_id, counter, since) VALUES (1, $1, $2, $3)
-         ON CONFLICT (only) DO NOTHING",
+        "INSERT INTO storage_identity (one, storage_id, counter, since) VALUES (1, $1, $2, $3)
+         ON CONFLICT (one) DO NOTHING",
         identity.id,
         identity.counter.cast_signed(),
         now
@@ -65,8 +65,8 @@ pub async fn replace(
     sql!(
         tx,
         execute,
-        "INSERT INTO storage_identity (only, storage_id, counter, since) VALUES (1, $1, $2, $3)
-         ON CONFLICT (only) DO UPDATE
+        "INSERT INTO storage_identity (one, storage_id, counter, since) VALUES (1, $1, $2, $3)
+         ON CONFLICT (one) DO UPDATE
          SET storage_id = excluded.storage_id, counter = excluded.counter, since = excluded.since",
         identity.id,
         identity.counter.cast_signed(),

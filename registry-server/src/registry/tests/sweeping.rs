@@ -163,6 +163,7 @@ async fn what_was_set_aside_goes_when_its_time_is_over() {
 async fn what_the_database_knows_again_goes_back_to_its_place() {
     let registry = TestRegistry::new().await;
     let blob = registry.push_blob("a", b"known").await;
+    registry.registry().standing(false).await.unwrap();
     let now = registry.clock.now();
     registry.store.set_aside(&blob, now).await.unwrap();
     let report = sweep_at(&registry, now, true).await.unwrap();
