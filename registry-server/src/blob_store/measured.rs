@@ -72,6 +72,14 @@ impl BlobStore for MeasuredStore {
         measured(&self.metrics, Action::Move, moving).await
     }
 
+    async fn cut_back(
+        &self,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+    ) -> Result<(), BlobStoreError> {
+        self.store.cut_back(upload, progress).await
+    }
+
     async fn abort(
         &self,
         upload: &UploadKey,
@@ -91,6 +99,10 @@ impl BlobStore for MeasuredStore {
 
     async fn has_foreign_records(&self) -> Result<bool, BlobStoreError> {
         self.store.has_foreign_records().await
+    }
+
+    async fn capacity(&self) -> Result<Capacity, BlobStoreError> {
+        self.store.capacity().await
     }
 
     async fn check(&self) -> Result<Capacity, BlobStoreError> {
@@ -117,6 +129,10 @@ impl UploadWriter for MeasuredWriter {
     async fn finish(self: Box<Self>) -> Result<UploadProgress, BlobStoreError> {
         let Self { writer, metrics } = *self;
         measured(&metrics, Action::Commit, writer.finish()).await
+    }
+
+    async fn abandon(self: Box<Self>) {
+        self.writer.abandon().await;
     }
 }
 

@@ -9,18 +9,22 @@
 //! Order of writing, so that a crash at any moment leaves the old state or the new one: bytes are
 //! durable before the row that shows them is committed, and the answer comes after both.
 
+mod allowance;
 mod blobs;
 mod error;
+mod leases;
 mod manifests;
 mod referrers;
 mod repositories;
 mod rules;
+mod storing;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -28,11 +32,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, Tx};
 use registry_token::RepositoryName;
 
+use self::allowance::Allowances;
 pub use self::error::{Error, Interrupted};
 pub use self::manifests::PushedManifest;
 pub use self::referrers::{Referrer, Referrers};
-pub use self::rules::{IndexRules, Rules, UrlRules};
-use crate::blob_store::{Blob, BlobStore};
+pub use self::rules::{IndexRules, Rules, UploadRules, UrlRules};
+pub use self::uploads::Announced;
+use crate::blob_store::{Blob, BlobStore, BlobStoreError};
 use crate::clock::Clock;
 pub use crate::metadata::manifests::StoredManifest;
 use crate::metrics::StorageMetrics;
@@ -45,8 +51,12 @@ pub(crate) const REVIEW_DELAY: TimeDelta = TimeDelta::hours(24);
 /// How often a transaction that lost a race is tried.
 const ATTEMPTS: u32 = 4;
 
-/// How many blobs are held open for the next request.
+/// How many blobs are held open for the next request, if the process may open that many files.
 const OPEN_BLOBS: u64 = 512;
+
+/// The part of the files that a process may open which goes to them, and how many they are at least.
+const OPEN_BLOBS_PART: u64 = 8;
+const FEWEST_OPEN_BLOBS: u64 = 8;
 
 /// How long a blob that was shown once is shown without asking the database: as long as a deletion
 /// on another replica may go unnoticed here. Deletions on this one take effect at once.
@@ -62,6 +72,9 @@ pub struct Registry {
     metrics: StorageMetrics,
     /// Blobs that were pulled just now, by the repository that shows them.
     open: moka::sync::Cache<(RepositoryName, Digest), Blob>,
+    /// How many blobs were taken out of repositories here.
+    deletions: AtomicU64,
+    allowances: Allowances,
 }
 
 /// A page of a list.
@@ -94,7 +107,7 @@ impl Registry {
         metrics: StorageMetrics,
     ) -> Self {
         let open = moka::sync::Cache::builder()
-            .max_capacity(OPEN_BLOBS)
+            .max_capacity(open_blobs())
             .time_to_live(OPEN_BLOB_LIFETIME)
             .build();
         Self {
@@ -104,6 +117,8 @@ impl Registry {
             rules: ArcSwap::from_pointee(rules),
             metrics,
             open,
+            deletions: AtomicU64::new(0),
+            allowances: Allowances::default(),
         }
     }
 
@@ -115,6 +130,22 @@ impl Registry {
     /// Other rules, from the next request on.
     pub fn change_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// Does `work`, and once more without the blobs that are held open if they take the files that it
+    /// needs.
+    async fn sparing_files<T>(
+        &self,
+        work: impl AsyncFn() -> Result<T, BlobStoreError>,
+    ) -> Result<T, BlobStoreError> {
+        match work().await {
+            Err(error) if error.is_out_of_files() => {
+                self.open.invalidate_all();
+                self.open.run_pending_tasks();
+                work().await
+            }
+            result => result,
+        }
     }
 
     fn writable(&self) -> Result<(), Error> {
@@ -173,4 +204,12 @@ impl Registry {
             }
         }
     }
+}
+
+/// The server raises the limit of open files to the hard one before it serves.
+fn open_blobs() -> u64 {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    files.map_or(OPEN_BLOBS, |files| {
+        (files / OPEN_BLOBS_PART).clamp(FEWEST_OPEN_BLOBS, OPEN_BLOBS)
+    })
 }
