@@ -285,7 +285,7 @@ async fn servers_that_meet_the_storage_together_agree() {
     let body = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"x"))]);
     registry
         .registry()
-        .push_blob(&push, &digest, body)
+        .push_blob(&push, &digest, None, body)
         .await
         .unwrap();
 }

@@ -69,6 +69,7 @@ struct Inner {
     /// In the order of [`Action::ALL`].
     actions: [Histogram; Action::ALL.len()],
     cache: CacheCounts,
+    damaged: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +87,7 @@ impl StorageMetrics {
             driver,
             actions: Action::ALL.map(|_| Histogram::new(DURATION_MICROSECONDS, 1e6)),
             cache: CacheCounts::default(),
+            damaged: AtomicU64::new(0),
         }))
     }
 
@@ -106,6 +108,11 @@ impl StorageMetrics {
     pub(crate) fn look_up_failed(&self) {
         self.0.cache.errors.fetch_add(1, Relaxed);
     }
+
+    /// A blob that the database knows is missing from the store, or has another size there.
+    pub(crate) fn found_damaged(&self) {
+        self.0.damaged.fetch_add(1, Relaxed);
+    }
 }
 
 impl Collector for StorageMetrics {
@@ -114,6 +121,7 @@ impl Collector for StorageMetrics {
             driver,
             actions,
             cache,
+            damaged,
         } = &*self.0;
         let mut family = encoder.encode_descriptor(
             "registry_storage_action_seconds",
@@ -127,14 +135,24 @@ impl Collector for StorageMetrics {
         }
         for (name, help, count) in [
             (
-                "requests",
+                "cache_requests",
                 "Blobs looked for among the open ones.",
                 &cache.requests,
             ),
-            ("hits", "Blobs found there.", &cache.hits),
-            ("errors", "Blobs that could not be opened.", &cache.errors),
+            ("cache_hits", "Blobs found there.", &cache.hits),
+            (
+                "cache_errors",
+                "Blobs that could not be opened.",
+                &cache.errors,
+            ),
+            (
+                "damaged_blobs",
+                "How often a blob was asked for that is missing from the storage or has another \
+                 size there.",
+                damaged,
+            ),
         ] {
-            let name = format!("registry_storage_cache_{name}");
+            let name = format!("registry_storage_{name}");
             encoder
                 .encode_descriptor(&name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;

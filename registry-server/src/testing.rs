@@ -213,7 +213,7 @@ impl TestRegistry {
         let digest = Digest::of(Algorithm::Sha256, content);
         let body = futures_util::stream::iter([Ok(Bytes::copy_from_slice(content))]);
         self.registry()
-            .push_blob(&self.proof(name), &digest, body)
+            .push_blob(&self.proof(name), &digest, None, body)
             .await
             .unwrap();
         digest

@@ -1,12 +1,9 @@
 //! Several auth-servers on one `PostgreSQL` database, and transactions that end in another order
 //! than they began.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use acceptance::{Client, Invocation, fresh_postgres};
+use acceptance::{Client, Invocation, Running, fresh_postgres};
 use serde_json::Value;
 
 use crate::key_rotation::replica;
@@ -49,42 +46,6 @@ async fn passwords_are_not_guessed_faster_at_two_servers_than_at_one() {
         assert!((4..=8).contains(&seconds), "{seconds}");
         // Of another account nothing is known yet.
         guess(server, "alice").await.expect(401);
-    }
-}
-
-/// A program that goes on; killed at the end.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    /// Its lines as they come.
-    fn start(invocation: &Invocation) -> (Self, Receiver<String>) {
-        let mut child = invocation
-            .command()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.lines() {
-                if sender.send(line.unwrap()).is_err() {
-                    return;
-                }
-            }
-        });
-        (Self(child), lines)
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.0.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 }
 

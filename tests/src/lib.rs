@@ -13,6 +13,7 @@
 //! - [`sandbox`] is this machine with an `/etc` and ports that a test may use as it likes.
 //! - [`machine`] is one that systemd runs.
 //! - [`images`] are those that containers run.
+//! - [`Running`] is any other program beside a test.
 //! - [`disk`] is a small disk that fills up or turns read-only.
 //!
 //! Every test starts its own servers on free ports with folders of its own, so tests never meet.
@@ -49,6 +50,7 @@ mod portcullis;
 mod process;
 pub mod proxy;
 pub mod raw;
+mod running;
 pub mod sandbox;
 pub mod served;
 pub mod tokens;
@@ -63,3 +65,4 @@ pub use portcullis::{
 };
 pub use process::{Launch, Process, Ready};
 pub use proxy::{Front, Proxy};
+pub use running::Running;

@@ -229,6 +229,33 @@ impl Portcullis {
         root.join("docker/registry/v2/blobs")
     }
 
+    /// The file of the blob with this digest.
+    pub fn blob_file(&self, digest: &str) -> PathBuf {
+        let (algorithm, hex) = digest.split_once(':').unwrap();
+        let folder = self.blob_folder().join(algorithm);
+        folder.join(&hex[..2]).join(hex).join("data")
+    }
+
+    /// How many bytes the files of unfinished uploads have.
+    pub fn bytes_of_uploads(&self) -> u64 {
+        let repositories = self.blob_folder().with_file_name("repositories");
+        let du = Invocation::new("find")
+            .arg(repositories)
+            .args(["-path", "*/_uploads/*", "-name", "data", "-printf", "%s\\n"])
+            .run()
+            .expect_success();
+        du.stdout
+            .lines()
+            .map(|size| size.parse::<u64>().unwrap())
+            .sum()
+    }
+
+    /// The URL of the registry's database, where the servers run apart.
+    pub fn registry_database(&self) -> &str {
+        let (_, registry) = self.setup.databases.as_ref().unwrap();
+        registry
+    }
+
     /// The registry's process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.registry

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::oci::Digest;
 
 /// Why the store did not do what it was asked.
@@ -44,8 +46,22 @@ impl From<io::Error> for BlobStoreError {
     }
 }
 
-impl From<rustix::io::Errno> for BlobStoreError {
-    fn from(error: rustix::io::Errno) -> Self {
+impl From<Errno> for BlobStoreError {
+    fn from(error: Errno) -> Self {
         io::Error::from(error).into()
+    }
+}
+
+impl BlobStoreError {
+    /// Whether the process, or the machine, may not open any more files: what is kept open for later
+    /// is in the way.
+    #[must_use]
+    pub fn is_out_of_files(&self) -> bool {
+        let Self::Unavailable(error) = self else {
+            return false;
+        };
+        [Errno::MFILE, Errno::NFILE]
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
     }
 }

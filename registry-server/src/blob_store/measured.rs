@@ -90,6 +90,14 @@ impl BlobStore for MeasuredStore {
         measured(&self.metrics, Action::Move, moving).await
     }
 
+    async fn cut_back(
+        &self,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+    ) -> Result<(), BlobStoreError> {
+        self.store.cut_back(upload, progress).await
+    }
+
     async fn abort(
         &self,
         upload: &UploadKey,
@@ -119,6 +127,10 @@ impl BlobStore for MeasuredStore {
         self.store.has_foreign_records().await
     }
 
+    async fn capacity(&self) -> Result<Capacity, BlobStoreError> {
+        self.store.capacity().await
+    }
+
     async fn check(&self) -> Result<Capacity, BlobStoreError> {
         self.store.check().await
     }
@@ -143,6 +155,10 @@ impl UploadWriter for MeasuredWriter {
     async fn finish(self: Box<Self>) -> Result<UploadProgress, BlobStoreError> {
         let Self { writer, metrics } = *self;
         measured(&metrics, Action::Commit, writer.finish()).await
+    }
+
+    async fn abandon(self: Box<Self>) {
+        self.writer.abandon().await;
     }
 }
 

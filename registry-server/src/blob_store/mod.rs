@@ -96,6 +96,14 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         digest: &Digest,
     ) -> Result<(), BlobStoreError>;
 
+    /// Drops the bytes of an upload that lie behind its acknowledged ones: those of a request that came
+    /// to nothing. One without any is left as it is.
+    async fn cut_back(
+        &self,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+    ) -> Result<(), BlobStoreError>;
+
     /// Drops an upload's bytes. One without any counts as dropped.
     async fn abort(
         &self,
@@ -120,11 +128,15 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// blobs, this one does not.
     async fn has_foreign_records(&self) -> Result<bool, BlobStoreError>;
 
+    /// How much room there is.
+    async fn capacity(&self) -> Result<Capacity, BlobStoreError>;
+
     /// Whether the store can take and return bytes at all, for health checks.
     async fn check(&self) -> Result<Capacity, BlobStoreError>;
 }
 
-/// Takes the bytes of one append. Dropping it gives up what was not [finished](Self::finish).
+/// Takes the bytes of one append. Dropping it gives up what was not [finished](Self::finish), but the
+/// bytes may stay until the next append; [`abandon`](Self::abandon) gives their room back.
 #[async_trait]
 pub trait UploadWriter: fmt::Debug + Send {
     /// The upload's size in bytes, those included that are not acknowledged yet.
@@ -134,8 +146,12 @@ pub trait UploadWriter: fmt::Debug + Send {
     /// taken earlier, and every later call fails as well.
     async fn write(&mut self, bytes: Bytes) -> Result<(), BlobStoreError>;
 
-    /// Makes everything that was written durable. The result is what to acknowledge.
+    /// Makes everything that was written durable. The result is what to acknowledge. If it fails, the
+    /// bytes are abandoned.
     async fn finish(self: Box<Self>) -> Result<UploadProgress, BlobStoreError>;
+
+    /// Drops what was written, as far as that can be done: nobody is told if it cannot.
+    async fn abandon(self: Box<Self>);
 }
 
 /// Names an upload: the session's id, and the repository below which its bytes are kept.

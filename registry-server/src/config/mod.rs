@@ -5,8 +5,8 @@
 //! the file and from `REGISTRY_…`, and refuses unknown keys. [`Settings`](settings::Settings) is
 //! what the server works with: everything is checked, and nothing is left to be decided.
 //!
-//! Our own keys: `database`, `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`,
-//! `storage.maintenance.setaside`.
+//! Our own keys: `database`, `uploads`, `storage.reserve`, `storage.maintenance.setaside`,
+//! `http.trustedproxies`, `http.idletimeout`, `auth.token.uploadgrace`.
 //! Keys that cannot be followed are in [`refused`], those that there is nothing to do for in
 //! [`unneeded`].
 
@@ -15,6 +15,7 @@ mod health;
 mod in_the_wild_tests;
 mod refused;
 mod settings;
+mod size;
 #[cfg(test)]
 mod tests;
 mod unneeded;
@@ -30,6 +31,7 @@ use service::config::{Duration, Obsolete};
 use service::server::{DebugSettings, TlsSettings};
 use service::telemetry::{Format, Level};
 
+use self::size::Size;
 use self::unneeded::{Cache, Redirect, TagLookup};
 use crate::oci::Platform;
 
@@ -40,11 +42,13 @@ pub use self::settings::{
 };
 
 /// The sections and keys that a change of the file is followed in without a restart.
-pub const LIVE_SETTINGS: [&str; 5] = [
+pub const LIVE_SETTINGS: [&str; 7] = [
     "log.level",
     "log.accesslog",
     "storage.delete",
     "storage.maintenance.readonly",
+    "storage.reserve",
+    "uploads",
     "validation",
 ];
 
@@ -71,6 +75,8 @@ pub struct Configuration {
     pub database: Database,
     #[serde(default)]
     pub health: Health,
+    #[serde(default)]
+    pub uploads: Uploads,
     #[serde(default)]
     pub validation: Validation,
     #[serde(default)]
@@ -143,6 +149,9 @@ pub struct Storage {
     pub delete: Deletion,
     #[serde(default)]
     pub maintenance: Maintenance,
+    /// What uploads leave free.
+    #[serde(default)]
+    pub reserve: Option<Size>,
 
     #[serde(default)]
     cache: Option<Cache>,
@@ -427,6 +436,22 @@ impl Default for Database {
             url: None,
             connections: 16,
             enabled: (),
+        }
+    }
+}
+
+/// What clients may leave behind.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Uploads {
+    /// What one subject may hold in uploads that are not finished; 0: no bound.
+    pub maxheld: Size,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            maxheld: Size::from_gib(256),
         }
     }
 }

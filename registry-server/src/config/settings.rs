@@ -11,11 +11,11 @@ use service::client_address::PathPrefix;
 
 use super::{
     Auth, Configuration, HealthSettings, Htpasswd, IndexPlatforms, Net, Sendfile, SendfileHeader,
-    Token, UploadPurging,
+    Size, Token, UploadPurging,
 };
 use crate::blob_store::blob_folder;
 use crate::http::Handover;
-use crate::registry::{IndexRules, Rules, UrlRules};
+use crate::registry::{IndexRules, Rules, UploadRules, UrlRules};
 
 /// What the server works with.
 #[derive(Clone, Debug)]
@@ -319,6 +319,10 @@ fn rules(configuration: &Configuration) -> Result<Rules, InvalidSettings> {
         read_only: configuration.storage.maintenance.readonly.enabled,
         indexes,
         urls,
+        uploads: UploadRules {
+            max_held: Some(configuration.uploads.maxheld.get()).filter(|bytes| *bytes > 0),
+            reserve: configuration.storage.reserve.map(Size::get),
+        },
     })
 }
 

@@ -202,7 +202,9 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         registry::Error::TagUnknown(tag) => {
             not_found(Code::ManifestUnknown, message).detail(json!({"tag": tag}))
         }
-        registry::Error::UploadUnknown => not_found(Code::BlobUploadUnknown, message),
+        registry::Error::UploadUnknown | registry::Error::UploadLost => {
+            not_found(Code::BlobUploadUnknown, message)
+        }
         // Not 416: the client's idea of the offset may be right, only too early.
         registry::Error::UploadBusy => {
             Answer::new(StatusCode::CONFLICT, Code::BlobUploadInvalid, message).retry()
@@ -250,10 +252,17 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         }
         // 507 and not 503: the client tools that retry 503 in a tight loop (go-containerregistry,
         // containers/image) give up with the message instead; docker retries any 5xx.
-        registry::Error::StoreFull(_) => {
+        registry::Error::StoreFull(_) | registry::Error::NoRoom { .. } => {
             Answer::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, message)
         }
-        registry::Error::StoreReadOnly(_)
+        // DENIED, which no client tries again, and not TOOMANYREQUESTS, which podman does: nothing
+        // changes until somebody finishes or cancels an upload.
+        registry::Error::TooMuchHeld { limit } => {
+            Answer::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Denied, message)
+                .detail(json!({"limit": limit}))
+        }
+        registry::Error::ContentSwept
+        | registry::Error::StoreReadOnly(_)
         | registry::Error::StoreUnavailable(_)
         | registry::Error::DatabaseUnavailable(_) => unavailable(message),
         registry::Error::Internal(_) => Answer::new(

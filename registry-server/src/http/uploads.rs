@@ -4,7 +4,6 @@
 //! stands, but what has arrived is to be kept, and the session to be free for the next attempt.
 
 use std::future::Future;
-use std::ops::Range;
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderName};
@@ -19,7 +18,7 @@ use super::error::Error;
 use super::{content_digest, header_value, range};
 use crate::auth::{Authorized, Delete, Pull, Push, UploadProof};
 use crate::oci::{Algorithm, Digest};
-use crate::registry;
+use crate::registry::{self, Announced};
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -37,10 +36,11 @@ pub async fn start(
         return Ok(created(call, push.repository(), &digest));
     }
     if let Some(digest) = call.digest_parameter("digest")? {
+        let length = length(call);
         let body = call.body(payload);
         let repository = push.repository().clone();
         let wanted = digest.clone();
-        detached(async move { registry.push_blob(&push, &wanted, body).await }).await?;
+        detached(async move { registry.push_blob(&push, &wanted, length, body).await }).await?;
         return Ok(created(call, &repository, &digest));
     }
     let algorithm = algorithm(call)?;
@@ -76,11 +76,12 @@ pub async fn append(
 ) -> Result<HttpResponse, Error> {
     let id = call.upload_id()?;
     let repository = proof.repository().clone();
-    let chunk = chunk(call)?;
+    let announced = announced(call)?;
     let body = call.body(payload);
     let registry = Arc::clone(call.registry());
     let offset =
-        detached(async move { registry.append_to_upload(proof, id, chunk, body).await }).await?;
+        detached(async move { registry.append_to_upload(proof, id, announced, body).await })
+            .await?;
     let mut response = HttpResponse::Accepted();
     Ok(located(call, &mut response, &repository, id, offset).finish())
 }
@@ -96,13 +97,13 @@ pub async fn complete(
     let digest = call
         .digest_parameter("digest")?
         .ok_or(Error::DigestMissing)?;
-    let chunk = chunk(call)?;
+    let announced = announced(call)?;
     let body = call.body(payload);
     let registry = Arc::clone(call.registry());
     let wanted = digest.clone();
     detached(async move {
         registry
-            .complete_upload(proof, id, chunk, body, &wanted)
+            .complete_upload(proof, id, announced, body, &wanted)
             .await
     })
     .await?;
@@ -115,23 +116,29 @@ pub async fn cancel(call: &Call<'_>, proof: UploadProof<Delete>) -> Result<HttpR
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Where a chunk belongs, if the client says so. Its length must be that of the body, as far as
-/// both are known before it is read.
-fn chunk(call: &Call<'_>) -> Result<Option<Range<u64>>, Error> {
-    let Some(header) = call.header(header::CONTENT_RANGE) else {
-        return Ok(None);
-    };
-    let chunk = range::chunk(header).map_err(Error::ChunkRange)?;
-    let length = call
-        .header(header::CONTENT_LENGTH)
-        .and_then(|length| length.parse::<u64>().ok());
-    match length {
-        Some(length) if length != chunk.end - chunk.start => Err(Error::ChunkLength {
-            range: chunk.end - chunk.start,
-            length,
-        }),
-        _ => Ok(Some(chunk)),
+/// What the client says of the body: how long it is, and where it belongs. A chunk's length must be that
+/// of the body, as far as both are known before it is read.
+fn announced(call: &Call<'_>) -> Result<Announced, Error> {
+    let length = length(call);
+    let chunk = call
+        .header(header::CONTENT_RANGE)
+        .map(range::chunk)
+        .transpose()
+        .map_err(Error::ChunkRange)?;
+    match (&chunk, length) {
+        (Some(chunk), Some(length)) if length != chunk.end - chunk.start => {
+            Err(Error::ChunkLength {
+                range: chunk.end - chunk.start,
+                length,
+            })
+        }
+        _ => Ok(Announced { chunk, length }),
     }
+}
+
+fn length(call: &Call<'_>) -> Option<u64> {
+    call.header(header::CONTENT_LENGTH)
+        .and_then(|length| length.parse().ok())
 }
 
 /// The headers of every answer about an open upload.

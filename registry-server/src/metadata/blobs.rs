@@ -40,6 +40,14 @@ pub async fn find_linked(
     )
 }
 
+/// A blob's row, as it was when the bytes were about to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Reservation {
+    id: i64,
+    /// `SQLite` may give a key that was removed to another row.
+    created_at: DateTime<Utc>,
+}
+
 /// Keeps the collector away from a blob whose bytes are about to be stored, until `due_at` at
 /// least. Commit before the bytes are moved; [`link`] afterwards.
 pub async fn reserve(
@@ -48,15 +56,15 @@ pub async fn reserve(
     size: u64,
     due_at: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<Reservation, Error> {
     // DO UPDATE, though nothing changes: it locks the row, and waits for a collector that has it. The
     // size of a blob that is known stays: this one's bytes may turn out to be something else.
-    let (id,): (i64,) = sql!(
-        tx,
-        fetch_one(i64,),
+    let reservation: Reservation = sql!(
+        &mut *tx,
+        fetch_one Reservation,
         "INSERT INTO blobs (digest, size, created_at) VALUES ($1, $2, $3)
          ON CONFLICT (digest) DO UPDATE SET size = blobs.size
-         RETURNING id",
+         RETURNING id, created_at",
         digest.as_str(),
         size.cast_signed(),
         now
@@ -67,25 +75,34 @@ pub async fn reserve(
         "INSERT INTO blob_reviews (blob_id, due_at) VALUES ($1, $2)
          ON CONFLICT (blob_id) DO UPDATE SET due_at = excluded.due_at
          WHERE blob_reviews.due_at < excluded.due_at",
-        id,
+        reservation.id,
         due_at
     )?;
-    Ok(())
+    Ok(reservation)
 }
 
 /// Shows a reserved blob, whose bytes are stored now, in a repository. False if the reservation is
 /// gone, because it was left alone until its review: then nothing was changed, and the bytes must be
-/// stored again.
+/// stored again. A reservation that somebody else has made since does not speak for these bytes.
 pub async fn link(
     tx: &mut Tx,
     repository: RepositoryId,
     digest: &Digest,
+    reservation: Reservation,
     size: u64,
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
-    let Some(id) = lock(tx, digest).await? else {
+    let statement = super::dialect(
+        tx,
+        "SELECT id, created_at FROM blobs WHERE digest = $1",
+        "SELECT id, created_at FROM blobs WHERE digest = $1 FOR KEY SHARE",
+    );
+    let found: Option<Reservation> =
+        sql!(&mut *tx, fetch_optional Reservation, statement, digest.as_str())?;
+    if found != Some(reservation) {
         return Ok(false);
-    };
+    }
+    let id = reservation.id;
     // The first reservation may have been for bytes that had another digest in the end.
     sql!(
         &mut *tx,
@@ -183,6 +200,20 @@ pub async fn is_required(
         digest.as_str()
     )?;
     Ok(required)
+}
+
+/// Locks a blob that is about to leave a repository, so that no manifest comes to require it
+/// meanwhile. Before [`is_required`] is asked.
+pub async fn lock_to_unlink(tx: &mut Tx, digest: &Digest) -> Result<(), Error> {
+    if matches!(tx, Tx::Postgres(_)) {
+        sql!(
+            tx,
+            execute,
+            "SELECT id FROM blobs WHERE digest = $1 FOR UPDATE",
+            digest.as_str()
+        )?;
+    }
+    Ok(())
 }
 
 /// Stops showing a blob in a repository and has it reviewed at `due_at`. False if it was not shown.

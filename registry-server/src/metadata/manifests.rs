@@ -232,6 +232,19 @@ async fn lock_blobs(
     if digests.is_empty() {
         return Ok(Vec::new());
     }
+    let list = json_list(digests.iter().copied());
+    if matches!(tx, Tx::Postgres(_)) {
+        sql!(
+            &mut *tx,
+            execute,
+            "SELECT id FROM blobs
+             WHERE digest IN (SELECT json_array_elements_text($1::json))
+             ORDER BY id FOR KEY SHARE",
+            &list
+        )?;
+    }
+    // Asked after the locks are there: whoever had one before may have taken the blob out of the
+    // repository.
     let statement = dialect(
         tx,
         "SELECT b.digest, b.size FROM blobs b
@@ -241,16 +254,9 @@ async fn lock_blobs(
         "SELECT b.digest, b.size FROM blobs b
          WHERE b.digest IN (SELECT json_array_elements_text($2::json))
            AND EXISTS (SELECT 1 FROM repository_blobs l
-                       WHERE l.repository_id = $1 AND l.blob_id = b.id)
-         ORDER BY b.id FOR KEY SHARE OF b",
+                       WHERE l.repository_id = $1 AND l.blob_id = b.id)",
     );
-    sql!(
-        tx,
-        fetch_all LockedBlob,
-        statement,
-        repository,
-        json_list(digests.iter().copied())
-    )
+    sql!(tx, fetch_all LockedBlob, statement, repository, &list)
 }
 
 async fn lock(

@@ -69,11 +69,12 @@ async fn repository(database: &Database, text: &str, contents: &[&str]) -> Repos
 /// Stored at minute 0, to be reviewed at minute 60.
 async fn push_blob(tx: &mut Tx, repository: RepositoryId, content: &str) {
     let digest = digest(content);
-    blobs::reserve(tx, &digest, content.len() as u64, minute(60), minute(0))
+    let size = content.len() as u64;
+    let reservation = blobs::reserve(tx, &digest, size, minute(60), minute(0))
         .await
         .unwrap();
     assert!(
-        blobs::link(tx, repository, &digest, content.len() as u64, minute(0))
+        blobs::link(tx, repository, &digest, reservation, size, minute(0))
             .await
             .unwrap()
     );

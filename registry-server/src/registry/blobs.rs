@@ -1,10 +1,21 @@
-//! Blobs: pulling, and taking them out of a repository.
+//! Blobs: pulling, mounting, and taking them out of a repository.
+//!
+//! A blob whose bytes are gone, or are not as many as they were, is answered as unknown: whoever
+//! pushes it again mends it, and no client would if it were told that the blob is there.
+
+use std::sync::atomic::Ordering;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Error, REVIEW_DELAY, Registry};
-use crate::auth::{Authorized, Delete, Pull};
+use crate::auth::{Authorized, Delete, Pull, Push};
 use crate::blob_store::{Blob, BlobStoreError};
 use crate::metadata;
-use crate::oci::Digest;
+use crate::metadata::{blobs, repositories};
+use crate::oci::{Descriptor, Digest};
+
+/// How many files of one manifest's blobs are looked at together.
+const LOOKS: usize = 8;
 
 impl Registry {
     /// The blob, open for reading.
@@ -18,18 +29,26 @@ impl Registry {
         if let Some(blob) = open {
             return Ok(blob);
         }
+        let deletions = self.deletions.load(Ordering::SeqCst);
         let linked = {
             let mut tx = self.database.read().await?;
-            metadata::blobs::find_linked(&mut tx, access.repository(), digest).await?
+            blobs::find_linked(&mut tx, access.repository(), digest).await?
         };
-        if linked.is_none() {
-            return Err(Error::BlobUnknown(digest.clone()));
+        let linked = linked.ok_or_else(|| Error::BlobUnknown(digest.clone()))?;
+        let blob = self
+            .sparing_files(async || self.blobs.open(digest).await)
+            .await
+            .map_err(|error| self.lost(digest, error))
+            .and_then(|blob| {
+                self.expect_size(digest, linked.size, blob.size())
+                    .map(|()| blob)
+            })
+            .inspect_err(|_| self.metrics.look_up_failed())?;
+        self.open.insert(key.clone(), blob.clone());
+        // What was found before a deletion must not be shown after it.
+        if self.deletions.load(Ordering::SeqCst) != deletions {
+            self.open.invalidate(&key);
         }
-        let blob = self.blobs.open(digest).await.map_err(|error| {
-            self.metrics.look_up_failed();
-            lost(error, digest)
-        })?;
-        self.open.insert(key, blob.clone());
         Ok(blob)
     }
 
@@ -43,14 +62,12 @@ impl Registry {
         let repository = access.repository();
         let linked = {
             let mut tx = self.database.read().await?;
-            metadata::blobs::find_linked(&mut tx, repository, digest).await?
+            blobs::find_linked(&mut tx, repository, digest).await?
         };
         let linked = linked.ok_or_else(|| Error::BlobUnknown(digest.clone()))?;
-        let size = self
-            .blobs
-            .size(digest)
-            .await
-            .map_err(|error| lost(error, digest))?;
+        let stored = self.blobs.size(digest).await;
+        let stored = stored.map_err(|error| self.lost(digest, error))?;
+        self.expect_size(digest, linked.size, stored)?;
         let now = self.clock.now();
         // Asked often, it is put off seldom: half of the time is enough for a push.
         if linked
@@ -64,7 +81,54 @@ impl Registry {
             })
             .await?;
         }
-        Ok(size)
+        Ok(linked.size)
+    }
+
+    /// Shows a blob here that is in another repository already. False if it cannot be: then the
+    /// client must push it.
+    ///
+    /// Without `source`, the repositories that the caller may pull from are tried: those that the
+    /// token names, and nothing else, or knowing a digest would be enough to get its content.
+    pub async fn mount(
+        &self,
+        access: &Authorized<Push>,
+        source: Option<&Authorized<Pull>>,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        self.writable()?;
+        let stored = match self.blobs.size(digest).await {
+            Ok(size) => size,
+            Err(BlobStoreError::NotFound) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let sources = match source {
+            Some(source) => Some(vec![source.repository().clone()]),
+            None => access.caller().pullable(),
+        };
+        let mounted = self
+            .transaction(async |tx, now| {
+                let to = repositories::ensure(tx, access.repository(), now).await?;
+                let due = now + REVIEW_DELAY;
+                let from_each = match &sources {
+                    // An open registry: everything may be pulled.
+                    None => vec![None],
+                    Some(sources) => sources.iter().map(Some).collect(),
+                };
+                for from in from_each {
+                    let size = blobs::mount(tx, from, to, digest, due, now).await?;
+                    if let Some(size) = size {
+                        self.expect_size(digest, size, stored)?;
+                        return Ok(true);
+                    }
+                }
+                // Rolled back, so that a repository without content stays unknown.
+                Err(Error::BlobUnknown(digest.clone()))
+            })
+            .await;
+        match mounted {
+            Err(Error::BlobUnknown(_)) => Ok(false),
+            mounted => mounted,
+        }
     }
 
     /// Takes a blob out of a repository. Its bytes go when no repository needs them.
@@ -77,13 +141,15 @@ impl Registry {
         let repository = access.repository();
         let unlinked = self
             .transaction(async |tx, now| {
-                if metadata::blobs::is_required(tx, repository, digest).await? {
+                blobs::lock_to_unlink(tx, digest).await?;
+                if blobs::is_required(tx, repository, digest).await? {
                     return Err(Error::BlobRequired(digest.clone()));
                 }
                 let due = now + REVIEW_DELAY;
-                Ok(metadata::blobs::unlink(tx, repository, digest, due).await?)
+                Ok(blobs::unlink(tx, repository, digest, due).await?)
             })
             .await?;
+        self.deletions.fetch_add(1, Ordering::SeqCst);
         self.open.invalidate(&(repository.clone(), digest.clone()));
         if unlinked {
             Ok(())
@@ -91,16 +157,62 @@ impl Registry {
             Err(Error::BlobUnknown(digest.clone()))
         }
     }
-}
 
-/// Content that the database knows and the store has lost is answered as unknown: whoever pushes
-/// it again mends it.
-fn lost(error: BlobStoreError, digest: &Digest) -> Error {
-    match error {
-        BlobStoreError::NotFound | BlobStoreError::Damaged(_) => {
-            tracing::error!(%digest, %error, "a blob is missing from the store");
-            Error::BlobUnknown(digest.clone())
+    /// Those of the blobs whose bytes are gone, or are not as many as the manifest says.
+    pub(super) async fn damaged<'d>(
+        &self,
+        required: impl Iterator<Item = &'d Descriptor>,
+    ) -> Result<Vec<Digest>, Error> {
+        let looks =
+            required.map(
+                async |descriptor| match self.blobs.size(&descriptor.digest).await {
+                    Ok(size) if size == descriptor.size => Ok(None),
+                    Ok(_) | Err(BlobStoreError::NotFound) => Ok(Some(descriptor.digest.clone())),
+                    Err(error) => Err(error),
+                },
+            );
+        let damaged: Vec<Option<Digest>> = stream::iter(looks)
+            .buffer_unordered(LOOKS)
+            .try_collect()
+            .await?;
+        let mut damaged: Vec<Digest> = damaged.into_iter().flatten().collect();
+        damaged.sort();
+        damaged.dedup();
+        Ok(damaged)
+    }
+
+    /// The answer to a manifest that needs such blobs, which the database knows.
+    pub(super) fn content_damaged(&self, damaged: &[Digest]) -> Error {
+        for digest in damaged {
+            tracing::error!(
+                %digest, "a manifest needs a blob that is damaged or missing in the store: push it again"
+            );
+            self.metrics.found_damaged();
         }
-        error => error.into(),
+        Error::ContentMissing(damaged.to_vec())
+    }
+
+    /// A blob that the database knows has as many bytes in the store, or it is as good as gone.
+    fn expect_size(&self, digest: &Digest, known: u64, stored: u64) -> Result<(), Error> {
+        if stored == known {
+            return Ok(());
+        }
+        tracing::error!(
+            %digest, known, stored, "a blob in the store has another size than it had: push it again"
+        );
+        self.metrics.found_damaged();
+        Err(Error::BlobUnknown(digest.clone()))
+    }
+
+    /// What to answer if a blob that the database knows cannot be had from the store.
+    fn lost(&self, digest: &Digest, error: BlobStoreError) -> Error {
+        match error {
+            BlobStoreError::NotFound | BlobStoreError::Damaged(_) => {
+                tracing::error!(%digest, %error, "a blob is missing from the store: push it again");
+                self.metrics.found_damaged();
+                Error::BlobUnknown(digest.clone())
+            }
+            error => error.into(),
+        }
     }
 }

@@ -24,6 +24,9 @@ pub enum Error {
 
     #[error("there is no such upload: it was finished, cancelled, has expired or never began")]
     UploadUnknown,
+    /// Acknowledged bytes are not there any more. The session is over.
+    #[error("what this upload had received is gone: start the upload again")]
+    UploadLost,
     /// Two requests write to one session. The later one loses; nothing of it is kept.
     #[error("another request is writing to this upload")]
     UploadBusy,
@@ -57,6 +60,21 @@ pub enum Error {
     #[error("the registry is read-only for maintenance")]
     Maintenance,
 
+    /// One subject has too much in unfinished uploads.
+    #[error(
+        "unfinished uploads of one user may take {limit} bytes in all (`uploads.maxheld` in the \
+         registry's configuration): finish or cancel some of them first"
+    )]
+    TooMuchHeld { limit: u64 },
+    /// Storing the content took so long that it was swept as abandoned. It may be pushed again.
+    #[error(
+        "the content was removed while it was being stored, as nobody seemed to want it: push it again"
+    )]
+    ContentSwept,
+
+    /// What is announced does not fit, or nothing would.
+    #[error("the registry's storage has no room for {}", needed(*bytes))]
+    NoRoom { bytes: Option<u64> },
     #[error("the registry's storage is full")]
     StoreFull(#[source] std::io::Error),
     #[error("the registry's storage cannot be written to")]
@@ -68,6 +86,13 @@ pub enum Error {
     /// A defect, or damage. Clients learn only that.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn needed(bytes: Option<u64>) -> String {
+    bytes.map_or_else(
+        || "more uploads".to_owned(),
+        |bytes| format!("{bytes} more bytes"),
+    )
 }
 
 /// Why a body did not arrive whole. What did arrive, and is stored, is kept: the client may ask

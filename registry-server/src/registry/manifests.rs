@@ -88,6 +88,8 @@ impl Registry {
             content: &content,
             payload: &payload,
         };
+        // Before the transaction: while that is open, no other change goes on with `SQLite`.
+        let damaged = self.damaged(content.required_blobs()).await?;
         self.transaction(async |tx, now| {
             let due = now + REVIEW_DELAY;
             let repository = metadata::repositories::ensure(tx, access.repository(), now).await?;
@@ -104,7 +106,8 @@ impl Registry {
                 }
             }
             let id = match metadata::manifests::put(tx, repository, manifest, due, now).await? {
-                Put::Stored(id) => id,
+                Put::Stored(id) if damaged.is_empty() => id,
+                Put::Stored(_) => return Err(self.content_damaged(&damaged)),
                 Put::MissingBlobs(missing) => return Err(Error::ContentMissing(missing)),
                 Put::WrongSize { digest, size } => {
                     return Err(Error::SizeMismatch { digest, size });

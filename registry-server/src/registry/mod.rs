@@ -9,18 +9,23 @@
 //! Order of writing, so that a crash at any moment leaves the old state or the new one: bytes are
 //! durable before the row that shows them is committed, and the answer comes after both.
 
+mod allowance;
 mod blobs;
 mod error;
+mod leases;
 mod manifests;
 mod referrers;
 mod repositories;
 mod rules;
+mod storage;
+mod storing;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -28,13 +33,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, Tx};
 use registry_token::RepositoryName;
 
+use self::allowance::Allowances;
 pub use self::error::{Error, Interrupted};
 pub use self::manifests::PushedManifest;
 pub use self::referrers::{Referrer, Referrers};
-pub use self::rules::{IndexRules, Rules, UrlRules};
-use crate::blob_store::{Blob, BlobStore, StorageIdentity};
+pub use self::rules::{IndexRules, Rules, UploadRules, UrlRules};
+pub use self::uploads::Announced;
+use crate::blob_store::{Blob, BlobStore, BlobStoreError};
 use crate::clock::Clock;
-use crate::identity::{Identity, IdentityError, Standing};
+use crate::identity::Identity;
 pub use crate::metadata::manifests::StoredManifest;
 use crate::metrics::StorageMetrics;
 use crate::oci::Digest;
@@ -46,8 +53,12 @@ pub(crate) const REVIEW_DELAY: TimeDelta = TimeDelta::hours(24);
 /// How often a transaction that lost a race is tried.
 const ATTEMPTS: u32 = 4;
 
-/// How many blobs are held open for the next request.
+/// How many blobs are held open for the next request, if the process may open that many files.
 const OPEN_BLOBS: u64 = 512;
+
+/// The part of the files that a process may open which goes to them, and how many they are at least.
+const OPEN_BLOBS_PART: u64 = 8;
+const FEWEST_OPEN_BLOBS: u64 = 8;
 
 /// How long a blob that was shown once is shown without asking the database: as long as a deletion
 /// on another replica may go unnoticed here. Deletions on this one take effect at once.
@@ -64,6 +75,9 @@ pub struct Registry {
     metrics: StorageMetrics,
     /// Blobs that were pulled just now, by the repository that shows them.
     open: moka::sync::Cache<(RepositoryName, Digest), Blob>,
+    /// How many blobs were taken out of repositories here.
+    deletions: AtomicU64,
+    allowances: Allowances,
 }
 
 /// A page of a list.
@@ -96,7 +110,7 @@ impl Registry {
         metrics: StorageMetrics,
     ) -> Self {
         let open = moka::sync::Cache::builder()
-            .max_capacity(OPEN_BLOBS)
+            .max_capacity(open_blobs())
             .time_to_live(OPEN_BLOB_LIFETIME)
             .build();
         Self {
@@ -107,6 +121,8 @@ impl Registry {
             rules: ArcSwap::from_pointee(rules),
             metrics,
             open,
+            deletions: AtomicU64::new(0),
+            allowances: Allowances::default(),
         }
     }
 
@@ -120,31 +136,19 @@ impl Registry {
         self.rules.store(Arc::new(rules));
     }
 
-    /// Whether the storage and the database go together. Those that meet for the first time are introduced,
-    /// unless only to look is asked for.
-    pub async fn standing(&self, only_look: bool) -> Result<Standing, IdentityError> {
-        let only_look = only_look || self.rules.load().read_only;
-        let (database, blobs) = (&self.database, &*self.blobs);
-        self.identity.establish(database, blobs, only_look).await
-    }
-
-    /// Has the storage and the database go together from now on.
-    pub async fn adopt_storage(&self) -> Result<StorageIdentity, IdentityError> {
-        self.identity.adopt(&self.database, &*self.blobs).await
-    }
-
-    /// Content is about to come in: see [`Identity::advance`]. Refuses it if another storage's database would
-    /// be told.
-    pub async fn expect_content(&self) -> Result<(), Error> {
-        let advanced = self.identity.advance(&self.database, &*self.blobs).await;
-        match advanced {
-            Ok(()) => Ok(()),
-            // What cannot be written to refuses the content by itself, if it must.
-            Err(error @ (IdentityError::Database(_) | IdentityError::Storage(_))) => {
-                tracing::warn!(error = %error, "cannot note that content comes in");
-                Ok(())
+    /// Does `work`, and once more without the blobs that are held open if they take the files that it
+    /// needs.
+    async fn sparing_files<T>(
+        &self,
+        work: impl AsyncFn() -> Result<T, BlobStoreError>,
+    ) -> Result<T, BlobStoreError> {
+        match work().await {
+            Err(error) if error.is_out_of_files() => {
+                self.open.invalidate_all();
+                self.open.run_pending_tasks();
+                work().await
             }
-            Err(error) => Err(Error::StoreUnavailable(std::io::Error::other(error))),
+            result => result,
         }
     }
 
@@ -204,4 +208,12 @@ impl Registry {
             }
         }
     }
+}
+
+/// The server raises the limit of open files to the hard one before it serves.
+fn open_blobs() -> u64 {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    files.map_or(OPEN_BLOBS, |files| {
+        (files / OPEN_BLOBS_PART).clamp(FEWEST_OPEN_BLOBS, OPEN_BLOBS)
+    })
 }

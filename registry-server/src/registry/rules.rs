@@ -15,6 +15,16 @@ pub struct Rules {
     pub indexes: IndexRules,
     /// The URLs that manifests may name.
     pub urls: UrlRules,
+    pub uploads: UploadRules,
+}
+
+/// What uploads may take, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UploadRules {
+    /// What one subject may hold in uploads that are not finished; `None` for no bound.
+    pub max_held: Option<u64>,
+    /// What uploads leave free in the store; `None` for a little, that depends on its size.
+    pub reserve: Option<u64>,
 }
 
 /// Which of its manifests an index must find in its repository.

@@ -1,41 +1,43 @@
 //! Uploads: how blobs come in.
 //!
 //! A session belongs to a repository and to the subject that opened it. Requests that write to it
-//! hold its lease, so that two of them never mix their bytes, on whichever replicas they are; a lease
-//! runs out if its holder dies. What a request has stored is acknowledged by its commit, and a
-//! session goes on from there, in another process if need be.
+//! hold its [lease](super::leases). What a request has stored is acknowledged by its commit, and a
+//! session goes on from there, in another process if need be. Bytes that come to nothing, because
+//! they cannot be written or acknowledged, are dropped at once: nobody would use them.
 
-use std::future::Future;
+use std::future::ready;
 use std::ops::Range;
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{Stream, StreamExt as _};
-use registry_token::RepositoryName;
 use uuid::Uuid;
 
-use super::{Error, Interrupted, REVIEW_DELAY, Registry};
-use crate::auth::{Authorized, Delete, Permission, Pull, Push, UploadProof};
+use super::allowance::Allowance;
+use super::leases::{Held, redeem};
+use super::{Error, Interrupted, Registry};
+use crate::auth::{Authorized, Delete, Pull, Push, UploadProof};
 use crate::blob_store::{BlobStoreError, UploadKey, UploadProgress, UploadWriter};
-use crate::metadata::blobs;
-use crate::metadata::repositories;
-use crate::metadata::uploads::{self, Lease, Upload};
-use crate::oci::{Algorithm, Digest, Hasher};
+use crate::metadata::uploads;
+use crate::oci::{Algorithm, Digest};
 
-/// How long a lease is believed after its holder was last heard of. A crashed replica's upload can
-/// be continued after this time.
-const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// How many bytes come in between two looks at the room that is left.
+const STRIDE: u64 = 8 << 20;
 
-/// How often a holder makes itself heard.
-const RENEWAL: Duration = Duration::from_secs(10);
+/// What a request says of its body before it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Where the bytes belong.
+    pub chunk: Option<Range<u64>>,
+    /// How many there are.
+    pub length: Option<u64>,
+}
 
-/// A session whose lease this request holds.
-#[derive(Debug)]
-struct Held {
-    upload: Upload,
-    writer: Uuid,
+impl Announced {
+    fn bytes(&self) -> Option<u64> {
+        let chunk = self.chunk.as_ref().map(|chunk| chunk.end - chunk.start);
+        chunk.or(self.length)
+    }
 }
 
 impl Registry {
@@ -73,18 +75,19 @@ impl Registry {
         Ok(upload.progress.offset)
     }
 
-    /// Adds bytes to a session: those of `chunk`, or whatever comes. Returns how many it has then.
+    /// Adds bytes to a session. Returns how many it has then.
     pub async fn append_to_upload(
         &self,
         proof: UploadProof<Push>,
         id: Uuid,
-        chunk: Option<Range<u64>>,
+        announced: Announced,
         body: impl Stream<Item = Result<Bytes, Interrupted>>,
     ) -> Result<u64, Error> {
         self.writable()?;
         let held = self.hold(proof, id).await?;
         self.settled(&held, async {
-            let (progress, interrupted) = self.receive(&held, chunk, body).await?;
+            let received = self.receive(&held, announced, body).await;
+            let (progress, interrupted) = self.end_if_lost(&held, received).await?;
             self.acknowledge(&held, &progress).await?;
             match interrupted {
                 Some(interrupted) => Err(interrupted.into()),
@@ -102,24 +105,34 @@ impl Registry {
         &self,
         proof: UploadProof<Push>,
         id: Uuid,
-        chunk: Option<Range<u64>>,
+        announced: Announced,
         body: impl Stream<Item = Result<Bytes, Interrupted>>,
         digest: &Digest,
     ) -> Result<(), Error> {
         self.writable()?;
         let held = self.hold(proof, id).await?;
         self.settled(&held, async {
-            let (progress, interrupted) = self.receive(&held, chunk, body).await?;
+            if self.finish_verified(&held, digest).await? {
+                // The same bytes once more. A client does not listen before it has sent them.
+                body.take_while(|bytes| ready(bytes.is_ok()))
+                    .for_each(|_| ready(()))
+                    .await;
+                return Ok(());
+            }
+            let received = self.receive(&held, announced, body).await;
+            let (progress, interrupted) = self.end_if_lost(&held, received).await?;
             if let Some(interrupted) = interrupted {
                 self.acknowledge(&held, &progress).await?;
                 return Err(interrupted.into());
             }
             let key = &held.upload.key;
             let stored = self.store(key, &progress, digest, Some(held.writer)).await;
-            if let Err(Error::DigestMismatch { .. }) = &stored {
-                self.discard(&held).await?;
+            match &stored {
+                Ok(()) => {}
+                Err(Error::DigestMismatch { .. }) => self.end(&held).await,
+                Err(_) => self.cut_back(&held).await,
             }
-            stored
+            self.end_if_lost(&held, stored).await
         })
         .await
     }
@@ -129,120 +142,36 @@ impl Registry {
         &self,
         access: &Authorized<Push>,
         digest: &Digest,
+        length: Option<u64>,
         body: impl Stream<Item = Result<Bytes, Interrupted>>,
     ) -> Result<(), Error> {
         self.writable()?;
         let key = self.new_key(access);
         let start = UploadProgress::start(digest.algorithm());
-        let writer = self.blobs.append(&key, &start).await?;
-        let result = match write(writer, None, body).await {
+        let mut allowance = self.admit(access.caller().subject(), length).await?;
+        let writer = self.open_writer(&key, &start).await?;
+        let result = match self.write(writer, None, &mut allowance, body).await {
             Ok((progress, None)) => self.store(&key, &progress, digest, None).await,
             Ok((_, Some(interrupted))) => Err(interrupted.into()),
             Err(error) => Err(error),
         };
         if result.is_err() {
-            // Nobody knows the key, so nothing can be continued. What stays is swept.
-            if let Err(error) = self.blobs.abort(&key, &start).await {
-                tracing::warn!(%error, "cannot drop the bytes of a failed upload");
-            }
+            // Nobody knows the key, so nothing can be continued.
+            self.drop_bytes(&key, &start).await;
         }
-        result
+        match result {
+            // There is no session that could be over. A sweep takes such an upload for abandoned
+            // when the clock is set forward.
+            Err(Error::UploadLost) => Err(Error::ContentSwept),
+            result => result,
+        }
     }
 
     /// Ends a session and drops its bytes.
     pub async fn cancel_upload(&self, proof: UploadProof<Delete>, id: Uuid) -> Result<(), Error> {
         self.writable()?;
         let held = self.hold(proof, id).await?;
-        self.discard(&held).await
-    }
-
-    /// Shows a blob here that is in another repository already. False if it cannot be: then the
-    /// client must push it.
-    ///
-    /// Without `source`, the repositories that the caller may pull from are tried: those that the
-    /// token names, and nothing else, or knowing a digest would be enough to get its content.
-    pub async fn mount(
-        &self,
-        access: &Authorized<Push>,
-        source: Option<&Authorized<Pull>>,
-        digest: &Digest,
-    ) -> Result<bool, Error> {
-        self.writable()?;
-        match self.blobs.size(digest).await {
-            Ok(_) => {}
-            Err(BlobStoreError::NotFound) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        let sources = match source {
-            Some(source) => Some(vec![source.repository().clone()]),
-            None => access.caller().pullable(),
-        };
-        let mounted = self
-            .transaction(async |tx, now| {
-                let to = repositories::ensure(tx, access.repository(), now).await?;
-                let due = now + REVIEW_DELAY;
-                let from_each = match &sources {
-                    // An open registry: everything may be pulled.
-                    None => vec![None],
-                    Some(sources) => sources.iter().map(Some).collect(),
-                };
-                for from in from_each {
-                    let size = blobs::mount(tx, from, to, digest, due, now).await?;
-                    if size.is_some() {
-                        return Ok(true);
-                    }
-                }
-                // Rolled back, so that a repository without content stays unknown.
-                Err(Error::BlobUnknown(digest.clone()))
-            })
-            .await;
-        match mounted {
-            Err(Error::BlobUnknown(_)) => Ok(false),
-            mounted => mounted,
-        }
-    }
-
-    /// Drops sessions that nobody has written to since `before`. Returns those it dropped, or would
-    /// have.
-    pub async fn expire_uploads(
-        &self,
-        before: DateTime<Utc>,
-        dry_run: bool,
-    ) -> Result<Vec<UploadKey>, Error> {
-        const BATCH: u32 = 1_000;
-        let mut expired = Vec::new();
-        loop {
-            let keys = {
-                let mut tx = self.database.read().await?;
-                uploads::expired(&mut tx, before, self.clock.now(), BATCH).await?
-            };
-            let found = keys.len();
-            let dropped = expired.len();
-            for key in keys {
-                if dry_run || self.expire(&key).await? {
-                    expired.push(key);
-                }
-            }
-            // Those that are being written to again would be found for ever.
-            if dry_run || found < BATCH as usize || expired.len() == dropped {
-                return Ok(expired);
-            }
-        }
-    }
-
-    async fn expire(&self, key: &UploadKey) -> Result<bool, Error> {
-        let writer = self.clock.unguessable_id();
-        let now = self.clock.now();
-        let mut tx = self.database.begin_relaxed().await?;
-        let lease = uploads::acquire(&mut tx, key, writer, now + LEASE, now).await?;
-        tx.commit().await?;
-        match lease {
-            Lease::Held(upload) => {
-                self.discard(&Held { upload, writer }).await?;
-                Ok(true)
-            }
-            Lease::Busy | Lease::Unknown => Ok(false),
-        }
+        self.settled(&held, self.discard(&held)).await
     }
 
     fn new_key(&self, access: &Authorized<Push>) -> UploadKey {
@@ -252,99 +181,109 @@ impl Registry {
         }
     }
 
-    /// Takes the lease of a session that the caller may go on with.
-    async fn hold<P>(&self, proof: UploadProof<P>, id: Uuid) -> Result<Held, Error>
-    where
-        P: Permission<Resource = RepositoryName> + Clone,
-    {
-        let key = UploadKey {
-            repository: proof.repository().clone(),
-            id,
-        };
-        let writer = self.clock.unguessable_id();
-        // No holder outlives a power cut, so neither need its lease.
-        let lease = self
-            .relaxed_transaction(async |tx, now| {
-                let found = uploads::find(tx, &key).await?;
-                redeem(proof.clone(), found)?;
-                Ok(uploads::acquire(tx, &key, writer, now + LEASE, now).await?)
-            })
-            .await?;
-        match lease {
-            Lease::Held(upload) => Ok(Held { upload, writer }),
-            Lease::Busy => Err(Error::UploadBusy),
-            Lease::Unknown => Err(Error::UploadUnknown),
-        }
-    }
-
     /// Writes what comes in behind the session's bytes.
     async fn receive(
         &self,
         held: &Held,
-        chunk: Option<Range<u64>>,
+        announced: Announced,
         body: impl Stream<Item = Result<Bytes, Interrupted>>,
     ) -> Result<(UploadProgress, Option<Interrupted>), Error> {
         let progress = &held.upload.progress;
-        if let Some(chunk) = &chunk
+        if let Some(chunk) = &announced.chunk
             && chunk.start != progress.offset
         {
             return Err(Error::OutOfOrder {
                 offset: progress.offset,
             });
         }
+        let subject = held.upload.subject.as_deref();
+        // What is announced is refused before it is sent.
+        let admitted = match announced.bytes() {
+            None | Some(0) => None,
+            length => Some(self.admit(subject, length).await?),
+        };
         // Most sessions are completed by a request without a body.
         let mut body = pin!(body.peekable());
-        if body.as_mut().peek().await.is_none() && chunk.is_none() {
+        if body.as_mut().peek().await.is_none() && announced.chunk.is_none() {
             return Ok((progress.clone(), None));
         }
-        let writer = self.blobs.append(&held.upload.key, progress).await?;
-        let announced = chunk.map(|chunk| chunk.end - chunk.start);
-        write(writer, announced, body).await
+        let mut allowance = match admitted {
+            Some(admitted) => admitted,
+            None => self.admit(subject, None).await?,
+        };
+        let writer = self.open_writer(&held.upload.key, progress).await?;
+        let exactly = announced.chunk.map(|chunk| chunk.end - chunk.start);
+        let written = self.write(writer, exactly, &mut allowance, body).await?;
+        allowance.keep();
+        Ok(written)
     }
 
-    /// Makes an upload's bytes a blob, and shows it in the repository. The session of `writer` ends.
-    async fn store(
+    async fn open_writer(
         &self,
         key: &UploadKey,
         progress: &UploadProgress,
-        digest: &Digest,
-        writer: Option<Uuid>,
-    ) -> Result<(), Error> {
-        // Wrong digests are common enough to be found before anything is written for them.
-        if let Ok(hasher) = Hasher::resume(&progress.midstate)
-            && hasher.algorithm() == digest.algorithm()
-        {
-            let actual = hasher.finish();
-            if actual != *digest {
-                return Err(Error::DigestMismatch {
-                    expected: digest.clone(),
-                    actual,
-                });
+    ) -> Result<Box<dyn UploadWriter>, Error> {
+        self.sparing_files(async || self.blobs.append(key, progress).await)
+            .await
+            .map_err(upload_error)
+    }
+
+    /// Writes a body to its end, or to where it is interrupted: what has arrived until then is kept.
+    /// A body that cannot be written, or is not `exactly` as long as was announced, is not.
+    async fn write(
+        &self,
+        mut writer: Box<dyn UploadWriter>,
+        exactly: Option<u64>,
+        allowance: &mut Allowance<'_>,
+        body: impl Stream<Item = Result<Bytes, Interrupted>>,
+    ) -> Result<(UploadProgress, Option<Interrupted>), Error> {
+        match self.copy(&mut *writer, exactly, allowance, body).await {
+            Ok(interrupted) => Ok((writer.finish().await.map_err(upload_error)?, interrupted)),
+            Err(error) => {
+                writer.abandon().await;
+                Err(error)
             }
         }
-        self.expect_content().await?;
-        // Keeps collectors away while the bytes move. After a power cut that takes the reservation
-        // they are bytes without a row, like those of any push that died.
-        self.relaxed_transaction(async |tx, now| {
-            let due = now + REVIEW_DELAY;
-            Ok(blobs::reserve(tx, digest, progress.offset, due, now).await?)
-        })
-        .await?;
-        self.blobs.commit(key, progress, digest).await?;
-        self.transaction(async |tx, now| {
-            if let Some(writer) = writer
-                && !uploads::delete(tx, key, writer).await?
-            {
-                return Err(Error::UploadBusy);
+    }
+
+    async fn copy(
+        &self,
+        writer: &mut dyn UploadWriter,
+        exactly: Option<u64>,
+        allowance: &mut Allowance<'_>,
+        body: impl Stream<Item = Result<Bytes, Interrupted>>,
+    ) -> Result<Option<Interrupted>, Error> {
+        let wrong_length = |received| match exactly {
+            Some(announced) => Err(Error::ChunkSize {
+                announced,
+                received,
+            }),
+            None => Ok(None),
+        };
+        let start = writer.offset();
+        let mut looked = start;
+        let mut body = pin!(body);
+        while let Some(bytes) = body.next().await {
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(interrupted) => return Ok(Some(interrupted)),
+            };
+            allowance.take(bytes.len() as u64)?;
+            writer.write(bytes).await.map_err(upload_error)?;
+            let received = writer.offset() - start;
+            if exactly.is_some_and(|announced| received > announced) {
+                return wrong_length(received);
             }
-            let repository = repositories::ensure(tx, &key.repository, now).await?;
-            if blobs::link(tx, repository, digest, progress.offset, now).await? {
-                Ok(())
-            } else {
-                Err(Error::Internal("the reservation of a blob is gone".into()))
+            if writer.offset() - looked >= STRIDE {
+                looked = writer.offset();
+                self.expect_room(None).await?;
             }
-        })
-        .await
+        }
+        let received = writer.offset() - start;
+        if exactly.is_some_and(|announced| received != announced) {
+            return wrong_length(received);
+        }
+        Ok(None)
     }
 
     /// Records what has become durable, and gives the lease back.
@@ -354,135 +293,84 @@ impl Registry {
                 let key = &held.upload.key;
                 Ok(uploads::advance(tx, key, held.writer, progress, now).await?)
             })
-            .await?;
-        if advanced {
-            Ok(())
-        } else {
-            Err(Error::UploadBusy)
+            .await;
+        match advanced {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::UploadBusy),
+            Err(error) => {
+                self.cut_back(held).await;
+                Err(error)
+            }
         }
     }
 
-    /// Ends a session: its bytes first, so that no session is forgotten while it has some.
-    async fn discard(&self, held: &Held) -> Result<(), Error> {
+    /// Gives back the room of bytes that were not acknowledged, if that is certain: a connection that
+    /// is lost in a commit may hide that it took place.
+    async fn cut_back(&self, held: &Held) {
         let Held { upload, writer } = held;
-        self.blobs.abort(&upload.key, &upload.progress).await?;
-        let mut tx = self.database.begin().await?;
-        uploads::delete(&mut tx, &upload.key, *writer).await?;
-        Ok(tx.commit().await?)
+        let certain = async {
+            let mut tx = self.database.read().await?;
+            uploads::is_held(&mut tx, &upload.key, *writer).await
+        };
+        let cut = match certain.await {
+            Ok(true) => self.blobs.cut_back(&upload.key, &upload.progress).await,
+            Ok(false) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether the bytes of a failed upload are needed");
+                Ok(())
+            }
+        };
+        if let Err(error) = cut {
+            tracing::warn!(%error, "cannot give back the room of an upload that failed");
+        }
     }
 
-    /// Runs `work` while the lease is kept alive. If it fails, the lease is given back, so that the
-    /// client may try again at once.
-    async fn settled<T>(
-        &self,
-        held: &Held,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let result =
-            beside_renewals(work, RENEWAL, async || Box::pin(self.renew(held)).await).await;
-        if result.is_err() {
-            let released = self
-                .relaxed_transaction(async |tx, _| {
-                    Ok(uploads::release(tx, &held.upload.key, held.writer).await?)
-                })
-                .await;
-            if let Err(error) = released {
-                tracing::warn!(%error, "cannot give back the lease of an upload");
-            }
+    /// A session whose acknowledged bytes are gone is over: nothing that its client could send would
+    /// bring them back.
+    async fn end_if_lost<T>(&self, held: &Held, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::UploadLost) = result {
+            let Held { upload, .. } = held;
+            let UploadKey { repository, id } = &upload.key;
+            let offset = upload.progress.offset;
+            tracing::warn!(%repository, %id, offset, "the bytes of an upload are gone: it is over");
+            self.end(held).await;
         }
         result
     }
 
-    async fn renew(&self, held: &Held) -> Result<bool, Error> {
-        self.relaxed_transaction(async |tx, now| {
-            Ok(uploads::renew(tx, &held.upload.key, held.writer, now + LEASE).await?)
-        })
-        .await
-    }
-}
-
-/// Runs `work`, and `renew` at each `interval` until then. `renew` answers whether the lease still holds.
-///
-/// Both are polled all the time: `work` may be in the middle of a transaction, which a renewal that
-/// wants one, too, has to wait for.
-async fn beside_renewals<T>(
-    work: impl Future<Output = Result<T, Error>>,
-    interval: Duration,
-    renew: impl AsyncFn() -> Result<bool, Error>,
-) -> Result<T, Error> {
-    let renewals = async {
-        let mut due = tokio::time::interval(interval);
-        due.tick().await;
-        loop {
-            due.tick().await;
-            match renew().await {
-                Ok(true) => {}
-                Ok(false) => return Error::UploadBusy,
-                // Whether the lease still holds is seen when its work is acknowledged.
-                Err(error) => tracing::warn!(%error, "cannot renew the lease of an upload"),
-            }
-        }
-    };
-    tokio::select! {
-        result = work => result,
-        lost = renewals => Err(lost),
-    }
-}
-
-/// The session, if the caller may go on with it.
-fn redeem<P>(proof: UploadProof<P>, found: Option<Upload>) -> Result<Upload, Error>
-where
-    P: Permission<Resource = RepositoryName>,
-{
-    let Some(upload) = found else {
-        proof.redeem_nothing()?;
-        return Err(Error::UploadUnknown);
-    };
-    proof.redeem(upload.subject.as_deref(), upload.created_at)?;
-    Ok(upload)
-}
-
-/// Writes a body to its end, or to where it is interrupted: what has arrived until then is kept.
-/// A body that is not as long as was announced is not.
-async fn write(
-    mut writer: Box<dyn UploadWriter>,
-    announced: Option<u64>,
-    body: impl Stream<Item = Result<Bytes, Interrupted>>,
-) -> Result<(UploadProgress, Option<Interrupted>), Error> {
-    let start = writer.offset();
-    let mut body = pin!(body);
-    let mut interrupted = None;
-    while let Some(bytes) = body.next().await {
-        match bytes {
-            Ok(bytes) => writer.write(bytes).await?,
-            Err(error) => {
-                interrupted = Some(error);
-                break;
-            }
-        }
-        let received = writer.offset() - start;
-        if let Some(announced) = announced
-            && received > announced
-        {
-            return Err(Error::ChunkSize {
-                announced,
-                received,
-            });
+    /// Ends a session that is of no use any more, whatever its client is told.
+    async fn end(&self, held: &Held) {
+        if let Err(error) = self.discard(held).await {
+            tracing::warn!(%error, "cannot end an upload");
         }
     }
-    let received = writer.offset() - start;
-    if let Some(announced) = announced
-        && interrupted.is_none()
-        && received != announced
-    {
-        return Err(Error::ChunkSize {
-            announced,
-            received,
-        });
+
+    /// Ends a session, unless somebody else has it meanwhile; then drops its bytes. What a crash leaves
+    /// in between is swept.
+    async fn discard(&self, held: &Held) -> Result<(), Error> {
+        let Held { upload, writer } = held;
+        let deleted = self
+            .transaction(async |tx, _| Ok(uploads::delete(tx, &upload.key, *writer).await?))
+            .await?;
+        if !deleted {
+            return Err(Error::UploadBusy);
+        }
+        self.drop_bytes(&upload.key, &upload.progress).await;
+        Ok(())
     }
-    Ok((writer.finish().await?, interrupted))
+
+    /// Drops the bytes of an upload that is over. What stays is swept.
+    pub(super) async fn drop_bytes(&self, key: &UploadKey, progress: &UploadProgress) {
+        if let Err(error) = self.blobs.abort(key, progress).await {
+            tracing::warn!(%error, "cannot drop the bytes of an upload");
+        }
+    }
 }
 
-#[cfg(test)]
-#[path = "uploads_tests.rs"]
-mod tests;
+/// What the store says of an upload that goes on.
+pub(super) fn upload_error(error: BlobStoreError) -> Error {
+    match error {
+        BlobStoreError::NotFound | BlobStoreError::Damaged(_) => Error::UploadLost,
+        error => error.into(),
+    }
+}

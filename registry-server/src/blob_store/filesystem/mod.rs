@@ -187,7 +187,6 @@ impl BlobStore for FilesystemStore {
         upload: &UploadKey,
         progress: &UploadProgress,
     ) -> Result<Box<dyn UploadWriter>, BlobStoreError> {
-        self.blocking(|inner| inner.presence.check()).await?;
         let writer = FileWriter::open(self.clone(), upload, progress).await?;
         Ok(Box::new(writer))
     }
@@ -204,6 +203,18 @@ impl BlobStore for FilesystemStore {
         let (key, progress, digest) = (upload.clone(), progress.clone(), digest.clone());
         self.blocking(move |inner| inner.commit(&file, &key, &progress, &digest))
             .await
+    }
+
+    async fn cut_back(
+        &self,
+        upload: &UploadKey,
+        progress: &UploadProgress,
+    ) -> Result<(), BlobStoreError> {
+        let Some(file) = writer::lock(self, upload, false).await? else {
+            return Ok(());
+        };
+        let offset = progress.offset;
+        run_blocking(move || Ok(writer::cut(&file, offset)?)).await
     }
 
     async fn abort(
@@ -240,6 +251,11 @@ impl BlobStore for FilesystemStore {
 
     async fn has_foreign_records(&self) -> Result<bool, BlobStoreError> {
         self.blocking(|inner| walk::has_records(&inner.layout.repositories()))
+            .await
+    }
+
+    async fn capacity(&self) -> Result<Capacity, BlobStoreError> {
+        self.blocking(|inner| Ok(capacity(inner.layout.base())?))
             .await
     }
 
@@ -389,10 +405,16 @@ fn check(base: &Path) -> Result<Capacity, BlobStoreError> {
     let written = std::fs::write(&probe, b"portcullis");
     let removed = std::fs::remove_file(&probe);
     written.and(removed)?;
+    Ok(capacity(base)?)
+}
+
+fn capacity(base: &Path) -> io::Result<Capacity> {
     let space = rustix::fs::statvfs(base).map_err(|error: Errno| io::Error::from(error))?;
+    // Some file systems, of networks and in user space, do not say.
+    let known = space.f_blocks > 0;
     Ok(Capacity {
-        total: Some(space.f_blocks.saturating_mul(space.f_frsize)),
-        available: Some(space.f_bavail.saturating_mul(space.f_frsize)),
+        total: known.then(|| space.f_blocks.saturating_mul(space.f_frsize)),
+        available: known.then(|| space.f_bavail.saturating_mul(space.f_frsize)),
     })
 }
 

@@ -39,6 +39,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct FileWriter {
     store: FilesystemStore,
     upload: UploadKey,
+    file: Arc<File>,
     algorithm: Algorithm,
     /// Filled by the caller; handed to `writing` when full.
     filling: Vec<u8>,
@@ -91,9 +92,7 @@ impl FileWriter {
                     "an upload has fewer bytes than were acknowledged",
                 ));
             }
-            if on_disk > offset {
-                file.set_len(offset)?;
-            }
+            cut(&file, offset)?;
             let hasher = match resumed {
                 Some(hasher) => hasher,
                 None => hash(&file, offset, algorithm)?,
@@ -110,6 +109,7 @@ impl FileWriter {
             flushing: store.0.flushes.of_upload(offset),
             store,
             upload: upload.clone(),
+            file: Arc::clone(&work.file),
             algorithm,
             filling: Vec::new(),
             start: offset,
@@ -155,6 +155,36 @@ impl FileWriter {
     }
 }
 
+impl FileWriter {
+    /// Writes what is left, and waits until all of it is on the disk.
+    async fn sync(&mut self) -> Result<UploadProgress, BlobStoreError> {
+        let mut work = self.idle().await?;
+        self.flushing.settle().await?;
+        let turn = self.flushing.last_turn(self.offset).await?;
+        work.buffer = std::mem::take(&mut self.filling);
+        let (store, upload) = (self.store.clone(), self.upload.clone());
+        let (algorithm, start) = (self.algorithm, self.start);
+        run_blocking(move || {
+            work.write()?;
+            work.file.sync_data()?;
+            drop(turn);
+            // Bytes acknowledged before have brought the way to them along.
+            if start == 0 {
+                let directory = store.0.layout.upload_directory(&upload);
+                durable::sync_directory(&directory)?;
+                store.0.directories.keep(&directory)?;
+            }
+            Ok(UploadProgress {
+                algorithm,
+                offset: work.written,
+                midstate: work.hasher.midstate(),
+                backend: Vec::new(),
+            })
+        })
+        .await
+    }
+}
+
 impl Work {
     fn write(&mut self) -> Result<(), BlobStoreError> {
         self.hasher.update(&self.buffer);
@@ -193,43 +223,34 @@ impl UploadWriter for FileWriter {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<UploadProgress, BlobStoreError> {
-        let mut work = self.idle().await?;
-        let Self {
-            store,
-            upload,
-            algorithm,
-            filling,
-            start,
-            offset,
-            mut flushing,
-            ..
-        } = *self;
-        flushing.settle().await?;
-        let turn = flushing.last_turn(offset).await?;
-        work.buffer = filling;
-        run_blocking(move || {
-            work.write()?;
-            work.file.sync_data()?;
-            drop(turn);
-            // Bytes acknowledged before have brought the way to them along.
-            if start == 0 {
-                let directory = store.0.layout.upload_directory(&upload);
-                durable::sync_directory(&directory)?;
-                store.0.directories.keep(&directory)?;
-            }
-            Ok(UploadProgress {
-                algorithm,
-                offset: work.written,
-                midstate: work.hasher.midstate(),
-                backend: Vec::new(),
-            })
-        })
-        .await
+        let finished = self.sync().await;
+        if finished.is_err() {
+            self.abandon().await;
+        }
+        finished
+    }
+
+    async fn abandon(mut self: Box<Self>) {
+        // What is still under way holds the file, and would write behind the cut.
+        let _ = self.idle().await;
+        let _ = self.flushing.settle().await;
+        let (file, start) = (self.file, self.start);
+        if let Err(error) = run_blocking(move || Ok(cut(&file, start)?)).await {
+            tracing::warn!(%error, "cannot give back the room of an upload that failed");
+        }
     }
 }
 
 fn failed_before() -> BlobStoreError {
     BlobStoreError::Unavailable(io::Error::other("the writer has failed before"))
+}
+
+/// Drops what lies behind `offset`.
+pub(super) fn cut(file: &File, offset: u64) -> io::Result<()> {
+    if file.metadata()?.len() > offset {
+        file.set_len(offset)?;
+    }
+    Ok(())
 }
 
 /// Opens an upload's file, for this caller alone. `None` if there is none, unless `create` asks
@@ -242,8 +263,13 @@ pub(super) async fn lock(
     let path: Arc<Path> = store.0.layout.upload(upload).into();
     let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
     loop {
-        let path = Arc::clone(&path);
-        match run_blocking(move || try_lock(&path, create)).await? {
+        let (store, path) = (store.clone(), Arc::clone(&path));
+        let attempt = move || {
+            // Or an upload on a disk that is gone for a while would count as lost.
+            store.0.presence.check()?;
+            try_lock(&path, create)
+        };
+        match run_blocking(attempt).await? {
             Attempt::Locked(file) => return Ok(Some(file)),
             Attempt::Absent => return Ok(None),
             Attempt::Taken if tokio::time::Instant::now() >= deadline => {

@@ -65,15 +65,27 @@ database::test_on_both! {
     async fn a_reserved_blob_is_nowhere_to_be_seen(database: Database) {
         let id = repository(&database, "a", &[]).await;
         let mut tx = begin(&database).await;
-        assert!(!blobs::link(&mut tx, id, &digest("x"), 1, minute(0)).await.unwrap());
-        blobs::reserve(&mut tx, &digest("x"), 1, minute(9), minute(0)).await.unwrap();
+        let reserved = blobs::reserve(&mut tx, &digest("x"), 1, minute(9), minute(0)).await.unwrap();
         assert_eq!(blobs::find_linked(&mut tx, &name("a"), &digest("x")).await.unwrap(), None);
         assert!(blobs::holders(&mut tx, &digest("x"), 9).await.unwrap().is_empty());
         let mounted = blobs::mount(&mut tx, None, id, &digest("x"), minute(9), minute(0)).await;
         assert_eq!(mounted.unwrap(), None);
-        assert!(blobs::link(&mut tx, id, &digest("x"), 1, minute(0)).await.unwrap());
-        assert!(blobs::link(&mut tx, id, &digest("x"), 1, minute(0)).await.unwrap());
+        for _ in 0..2 {
+            let linked = blobs::link(&mut tx, id, &digest("x"), reserved, 1, minute(0)).await;
+            assert!(linked.unwrap());
+        }
         assert!(blobs::find_linked(&mut tx, &name("a"), &digest("x")).await.unwrap().is_some());
+    }
+
+    async fn a_reservation_speaks_for_no_bytes_that_were_swept_before(database: Database) {
+        let id = repository(&database, "a", &[]).await;
+        let mut tx = begin(&database).await;
+        let swept = blobs::reserve(&mut tx, &digest("x"), 1, minute(9), minute(0)).await.unwrap();
+        blobs::remove(&mut tx, &digest("x")).await.unwrap();
+        assert!(!blobs::link(&mut tx, id, &digest("x"), swept, 1, minute(2)).await.unwrap());
+        let other = blobs::reserve(&mut tx, &digest("x"), 1, minute(9), minute(1)).await.unwrap();
+        assert!(!blobs::link(&mut tx, id, &digest("x"), swept, 1, minute(2)).await.unwrap());
+        assert!(blobs::link(&mut tx, id, &digest("x"), other, 1, minute(2)).await.unwrap());
     }
 
     async fn a_reservation_only_ever_postpones(database: Database) {
@@ -90,14 +102,14 @@ database::test_on_both! {
     async fn a_reservation_for_other_bytes_changes_no_size(database: Database) {
         let id = repository(&database, "a", &["known"]).await;
         let mut tx = begin(&database).await;
-        for content in ["known", "new"] {
-            blobs::reserve(&mut tx, &digest(content), 99, minute(60), minute(0)).await.unwrap();
-        }
+        blobs::reserve(&mut tx, &digest("known"), 99, minute(60), minute(0)).await.unwrap();
+        let new = digest("new");
+        let reserved = blobs::reserve(&mut tx, &new, 99, minute(60), minute(0)).await.unwrap();
         let known = blobs::find_linked(&mut tx, &name("a"), &digest("known")).await.unwrap();
         assert_eq!(known.unwrap().size, 5);
-        assert!(blobs::link(&mut tx, id, &digest("new"), 3, minute(0)).await.unwrap());
-        let new = blobs::find_linked(&mut tx, &name("a"), &digest("new")).await.unwrap();
-        assert_eq!(new.unwrap().size, 3);
+        assert!(blobs::link(&mut tx, id, &new, reserved, 3, minute(0)).await.unwrap());
+        let found = blobs::find_linked(&mut tx, &name("a"), &new).await.unwrap();
+        assert_eq!(found.unwrap().size, 3);
     }
 
     async fn a_blob_is_mounted_from_where_it_is(database: Database) {

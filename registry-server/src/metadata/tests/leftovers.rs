@@ -75,7 +75,8 @@ database::test_on_both! {
         tx.commit().await.unwrap();
         assert!(!lock_unshown(&database, "x", 70).await);
         let mut tx = begin(&database).await;
-        assert!(blobs::link(&mut tx, id, &digest("x"), 1, minute(1)).await.unwrap());
+        let reserved = blobs::reserve(&mut tx, &digest("x"), 1, minute(1), minute(1)).await.unwrap();
+        assert!(blobs::link(&mut tx, id, &digest("x"), reserved, 1, minute(1)).await.unwrap());
         tx.commit().await.unwrap();
         assert!(!lock_unshown(&database, "x", 99).await);
     }

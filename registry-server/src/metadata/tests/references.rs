@@ -313,10 +313,11 @@ async fn a_reservation_waits_for_a_deletion_under_way() {
         let database = database.clone();
         async move {
             let mut tx = begin(&database).await;
-            blobs::reserve(&mut tx, &digest("x"), 1, minute(99), minute(1))
+            let reserved = blobs::reserve(&mut tx, &digest("x"), 1, minute(99), minute(1))
                 .await
                 .unwrap();
             tx.commit().await.unwrap();
+            reserved
         }
     });
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -329,16 +330,67 @@ async fn a_reservation_waits_for_a_deletion_under_way() {
     )
     .unwrap();
     collector.commit().await.unwrap();
-    reserving.await.unwrap();
+    let reserved = reserving.await.unwrap();
     // The row is a new one, and no link has survived.
     let mut tx = begin(database).await;
     let found = blobs::find_linked(&mut tx, &name("a"), &digest("x")).await;
     assert_eq!(found.unwrap(), None);
     assert!(
-        blobs::link(&mut tx, id, &digest("x"), 1, minute(1))
+        blobs::link(&mut tx, id, &digest("x"), reserved, 1, minute(1))
             .await
             .unwrap()
     );
     tx.commit().await.unwrap();
     assert_eq!(blob_review(database, "x").await, Some(minute(99)));
+}
+
+/// Who deletes the blob has found that no manifest needs it; the manifest, that the blob is there.
+#[tokio::test]
+async fn a_manifest_waits_for_a_blob_that_leaves_its_repository() {
+    let test = database::testing::TestDatabase::postgres(&POSTGRES_MIGRATIONS).await;
+    let database = &test.database;
+    let id = repository(database, "a", &["c", "l"]).await;
+    let mut deletion = begin(database).await;
+    blobs::lock_to_unlink(&mut deletion, &digest("l"))
+        .await
+        .unwrap();
+    assert!(
+        !blobs::is_required(&mut deletion, &name("a"), &digest("l"))
+            .await
+            .unwrap()
+    );
+    let putting = tokio::spawn({
+        let database = database.clone();
+        async move {
+            let mut tx = begin(&database).await;
+            let put = put_in(&mut tx, id, &image(&["c", "l"])).await;
+            tx.commit().await.unwrap();
+            put
+        }
+    });
+    until_one_waits(database).await;
+    blobs::unlink(&mut deletion, &name("a"), &digest("l"), minute(60))
+        .await
+        .unwrap();
+    deletion.commit().await.unwrap();
+    assert_eq!(putting.await.unwrap(), Put::MissingBlobs(vec![digest("l")]));
+}
+
+/// Until a transaction of this database waits for another.
+async fn until_one_waits(database: &Database) {
+    let waiting = async {
+        while count(
+            database,
+            "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+             WHERE NOT l.granted AND a.datname = current_database()",
+        )
+        .await
+            == 0
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), waiting)
+        .await
+        .expect("a manifest waits for the lock");
 }

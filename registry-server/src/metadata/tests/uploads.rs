@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::blob_store::{UploadKey, UploadProgress};
-use crate::metadata::uploads::{self as sessions, Lease, Upload};
+use crate::metadata::uploads::{self as sessions, Lease, Upload, Verified};
 use crate::oci::Hasher;
 
 const ME: Uuid = Uuid::from_u128(1);
@@ -58,6 +58,7 @@ database::test_on_both! {
             key: key.clone(),
             subject: Some("alice".to_owned()),
             progress: UploadProgress::start(Algorithm::Sha256),
+            verified: None,
             created_at: minute(5),
             updated_at: minute(5),
             writer_until: None,
@@ -168,5 +169,80 @@ database::test_on_both! {
             let expected: Vec<UploadKey> = expected.iter().map(|id| key("a", *id)).collect();
             assert_eq!(keys, expected);
         }
+    }
+
+    async fn what_was_verified_is_remembered_until_bytes_follow(database: Database) {
+        let key = key("a", 7);
+        open(&database, &key, 0).await;
+        acquire(&database, &key, ME, 0).await;
+        let verified = Verified { digest: digest("hello"), size: 5 };
+        let mut tx = begin(&database).await;
+        let noted = sessions::verify(&mut tx, &key, OTHER, Some(&verified), minute(20)).await;
+        assert!(!noted.unwrap());
+        let noted = sessions::verify(&mut tx, &key, ME, Some(&verified), minute(20)).await;
+        assert!(noted.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(acquire(&database, &key, OTHER, 19).await, Lease::Busy, "it was extended");
+
+        let Lease::Held(upload) = acquire(&database, &key, OTHER, 20).await else {
+            panic!("still held");
+        };
+        assert_eq!(upload.verified, Some(verified));
+        let mut tx = begin(&database).await;
+        sessions::advance(&mut tx, &key, OTHER, &progress("x"), minute(21)).await.unwrap();
+        let found = sessions::find(&mut tx, &key).await.unwrap().unwrap();
+        assert_eq!(found.verified, None);
+    }
+
+    async fn a_lease_is_held_until_it_is_given_back(database: Database) {
+        let key = key("a", 7);
+        open(&database, &key, 0).await;
+        acquire(&database, &key, ME, 0).await;
+        assert!(!sessions::is_held(&mut read(&database).await, &key, OTHER).await.unwrap());
+        assert!(sessions::is_held(&mut read(&database).await, &key, ME).await.unwrap());
+        let mut tx = begin(&database).await;
+        sessions::advance(&mut tx, &key, ME, &progress("x"), minute(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!sessions::is_held(&mut read(&database).await, &key, ME).await.unwrap());
+    }
+
+    async fn what_somebody_holds_is_summed_up(database: Database) {
+        for (id, subject, content) in
+            [(1, Some("alice"), "12345"), (2, Some("alice"), "1"), (3, None, "12"), (4, None, "")]
+        {
+            let key = key("a", id);
+            let mut tx = begin(&database).await;
+            sessions::create(&mut tx, &key, subject, Algorithm::Sha256, minute(0)).await.unwrap();
+            tx.commit().await.unwrap();
+            acquire(&database, &key, ME, 0).await;
+            let mut tx = begin(&database).await;
+            sessions::advance(&mut tx, &key, ME, &progress(content), minute(1)).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        for (subject, expected) in [(Some("alice"), 6), (None, 2), (Some("bob"), 0)] {
+            let mut tx = read(&database).await;
+            let held = sessions::held_bytes(&mut tx, subject).await.unwrap();
+            assert_eq!(held, expected, "{subject:?}");
+        }
+    }
+
+    async fn an_idle_session_that_goes_on_does_not_expire(database: Database) {
+        let key = key("a", 7);
+        open(&database, &key, 0).await;
+        let expire = async |before, now| {
+            let mut tx = begin(&database).await;
+            let expired =
+                sessions::expire(&mut tx, &key, minute(before), minute(now)).await.unwrap();
+            tx.commit().await.unwrap();
+            expired
+        };
+        acquire(&database, &key, ME, 30).await;
+        assert_eq!(expire(20, 39).await, None, "somebody is writing to it");
+        let mut tx = begin(&database).await;
+        sessions::advance(&mut tx, &key, ME, &progress("x"), minute(31)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(expire(20, 99).await, None, "somebody has written to it");
+        assert_eq!(expire(40, 99).await.unwrap().progress, progress("x"));
+        assert_eq!(expire(40, 99).await, None);
     }
 }

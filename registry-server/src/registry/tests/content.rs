@@ -244,7 +244,7 @@ async fn maintenance_stops_every_kind_of_writing() {
     let nothing = futures_util::stream::iter([]);
     let results = [
         rules.open_upload(&push, Algorithm::Sha256).await.map(drop),
-        rules.push_blob(&push, &digest, nothing).await,
+        rules.push_blob(&push, &digest, None, nothing).await,
         rules.mount(&push, None, &digest).await.map(drop),
         put(&registry, "a", "v1", &image(&[b"x"])).await.map(drop),
         rules.delete_blob(&delete, &digest).await,

@@ -14,6 +14,7 @@ use crate::config::Purging;
 use crate::identity::IdentityError;
 use crate::jobs::{SweepError, SweepOptions, SweepReport, Swept, sweep, sweep_regularly};
 use crate::oci::{Algorithm, Digest};
+use crate::registry::Announced;
 use crate::testing::{TestRegistry, repository};
 
 const GRACE: Duration = Duration::from_hours(1);
@@ -289,14 +290,20 @@ async fn pushes_beside_the_job_lose_nothing() {
             let body = futures_util::stream::iter([Ok(part)]);
             registry
                 .registry()
-                .append_to_upload(continued(&registry), id, None, body)
+                .append_to_upload(continued(&registry), id, Announced::default(), body)
                 .await
                 .unwrap();
         }
         let nothing = futures_util::stream::iter([]);
         registry
             .registry()
-            .complete_upload(continued(&registry), id, None, nothing, &digest)
+            .complete_upload(
+                continued(&registry),
+                id,
+                Announced::default(),
+                nothing,
+                &digest,
+            )
             .await
             .unwrap();
         let blob = registry

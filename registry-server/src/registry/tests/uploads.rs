@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::auth::{Delete, Permission, Presented, Pull, Push, UploadProof};
 use crate::oci::{Algorithm, Digest};
-use crate::registry::{Error, Interrupted};
+use crate::registry::{Announced, Error, Interrupted};
 use crate::testing::{TestRegistry, repository};
 
 fn proof<P>(registry: &TestRegistry) -> UploadProof<P>
@@ -50,7 +50,7 @@ async fn append(registry: &TestRegistry, id: Uuid, body: Body) -> Result<u64, Er
     let proof = proof(registry);
     registry
         .registry()
-        .append_to_upload(proof, id, None, body)
+        .append_to_upload(proof, id, Announced::default(), body)
         .await
 }
 
@@ -67,7 +67,7 @@ async fn complete(
     let proof = proof(registry);
     registry
         .registry()
-        .complete_upload(proof, id, None, body, digest)
+        .complete_upload(proof, id, Announced::default(), body, digest)
         .await
 }
 
@@ -159,7 +159,9 @@ async fn of_two_writers_the_later_one_is_turned_away() {
     });
     let first = {
         let proof = proof(&registry);
-        registry.registry().append_to_upload(proof, id, None, slow)
+        registry
+            .registry()
+            .append_to_upload(proof, id, Announced::default(), slow)
     };
     let others = async {
         sender.send(Bytes::from("he")).await.unwrap();
