@@ -16,20 +16,22 @@ pub mod inspect;
 mod postgres;
 mod readers;
 mod sql;
+mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
 mod url;
+mod writer;
 
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use self::readers::Readers;
+use self::writer::Writers;
 
 pub use self::error::{Error, StartError};
 pub use self::postgres::PostgresPool;
@@ -77,11 +79,10 @@ pub enum Database {
     Postgres(PostgresPool),
 }
 
-/// `SQLite` allows one writer at a time: a single connection makes writers queue fairly here
-/// instead of polling a locked file, while readers go on beside it.
 #[derive(Clone, Debug)]
 pub struct SqlitePools {
-    writer: SqlitePool,
+    options: SqliteConnectOptions,
+    writers: Writers,
     readers: Readers,
 }
 
@@ -104,16 +105,10 @@ impl Database {
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(BUSY_TIMEOUT);
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(1)
-                    .acquire_timeout(WRITER_TIMEOUT)
-                    .idle_timeout(None)
-                    .max_lifetime(None)
-                    .test_before_acquire(false);
                 // Making a new file a WAL one does not wait for others who do the same.
                 let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
                 let writer = loop {
-                    match pool.clone().connect_with(options.clone()).await {
+                    match options.connect().await {
                         Err(error)
                             if error::is_busy(&error) && tokio::time::Instant::now() < deadline =>
                         {
@@ -122,8 +117,11 @@ impl Database {
                         connected => break connected?,
                     }
                 };
-                let readers = Readers::new(options.pragma("query_only", "ON"), connections);
-                Ok(Self::Sqlite(SqlitePools { writer, readers }))
+                Ok(Self::Sqlite(SqlitePools {
+                    writers: Writers::new(options.clone(), writer),
+                    readers: Readers::new(options.clone().pragma("query_only", "ON"), connections),
+                    options,
+                }))
             }
             DatabaseUrl::Postgres(url) => {
                 let options: PgConnectOptions =
@@ -139,10 +137,13 @@ impl Database {
     pub async fn migrate(&self, sqlite: &Migrator, postgres: &Migrator) -> Result<(), StartError> {
         match self {
             Self::Sqlite(pools) => {
+                // sqlx wants to count this connection's transactions.
+                let mut connection = pools.options.connect().await?;
                 // sqlx locks nothing here, so two processes would both find work to do.
-                let mut transaction = pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
                 sqlite.run(&mut *transaction).await?;
                 transaction.commit().await?;
+                connection.close().await?;
             }
             Self::Postgres(pool) => postgres.run(pool.pool()).await?,
         }
@@ -179,11 +180,11 @@ impl Database {
 
     async fn begin_with(&self, sqlite: &'static str, postgres: &'static str) -> Result<Tx, Error> {
         Ok(match self {
-            Self::Sqlite(pools) => {
-                Tx::Sqlite(SqliteTx::Writing(pools.writer.begin_with(sqlite).await?))
-            }
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::Writing(
+                Box::pin(pools.writers.begin(sqlite)).await?,
+            )),
             Self::Postgres(pool) => {
-                Tx::Postgres(PostgresTx::Writing(pool.begin_with(postgres).await?))
+                Tx::Postgres(PostgresTx::Writing(Box::pin(pool.begin(postgres)).await?))
             }
         })
     }
@@ -200,7 +201,7 @@ impl Database {
         match self {
             Self::Sqlite(pools) => {
                 pools.readers.close().await;
-                pools.writer.close().await;
+                pools.writers.close().await;
             }
             Self::Postgres(pool) => pool.pool().close().await,
         }
@@ -226,3 +227,5 @@ fn create_private(path: &std::path::Path) -> std::io::Result<()> {
 mod inspect_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod writer_tests;
