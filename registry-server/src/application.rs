@@ -27,6 +27,24 @@ use crate::{checks, jobs, metadata};
 /// Younger leftovers may belong to a push that is under way.
 const SWEEP_GRACE: Duration = Duration::from_hours(1);
 
+/// Leases outlive a crash; with `SQLite` nobody else can hold one. Nobody can take one neither where
+/// nothing can be written, and pulls go on there.
+async fn release_leases(database: &Database) -> Result<(), database::Error> {
+    let released = async {
+        let mut tx = database.begin().await?;
+        metadata::uploads::release_all(&mut tx).await?;
+        tx.commit().await
+    };
+    match released.await {
+        Err(error) if error.is_about_writing() => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "the registry starts, and takes no pushes");
+            Ok(())
+        }
+        released => released,
+    }
+}
+
 /// A registry with its database, its storage and the keys it believes.
 #[derive(Debug)]
 pub struct Application {
@@ -48,11 +66,9 @@ impl Application {
         database
             .migrate(&metadata::SQLITE_MIGRATIONS, &metadata::POSTGRES_MIGRATIONS)
             .await?;
+        database.require_integrity().await?;
         if let DatabaseUrl::Sqlite(_) = settings.database {
-            // Leases outlive a crash; here nobody else can hold one.
-            let mut tx = database.begin().await?;
-            metadata::uploads::release_all(&mut tx).await?;
-            tx.commit().await?;
+            release_leases(&database).await?;
         }
         let root = &settings.storage_root;
         let blobs = FilesystemStore::open(root).map_err(|source| StartError::Storage {

@@ -139,7 +139,7 @@ impl Class {
 }
 
 /// The primary result code of an error of `SQLite`'s.
-fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error()?.code()?;
     Some(code.parse::<i32>().ok()? & 0xff)
 }
@@ -181,6 +181,39 @@ pub enum StartError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("the disk of the database {0} is full: free some room")]
+    Full(String),
+    /// With the changes that would have to be made.
+    #[error(
+        "the database {database} has to be brought up to date ({}), and its disk is full: free some \
+         room",
+        pending.join(", ")
+    )]
+    FullAndOld {
+        database: String,
+        pending: Vec<String>,
+    },
+    /// The same.
+    #[error(
+        "the database {database} has to be brought up to date ({}), and cannot be written: make it \
+         writable once, and start again",
+        pending.join(", ")
+    )]
+    ReadOnlyAndOld {
+        database: String,
+        pending: Vec<String>,
+    },
+    #[error(
+        "the database {path} cannot be written, and changes in {path}-wal are not in it yet: make it \
+         writable once, and start again",
+        path = .0.display()
+    )]
+    ReadOnlyLog(PathBuf),
+    #[error(
+        "the database {} is damaged ({damage}): restore a backup, as docs/backup.md describes",
+        path.display()
+    )]
+    Damaged { path: PathBuf, damage: String },
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] sqlx::Error),
     #[error("cannot bring the database schema up to date: {0}")]

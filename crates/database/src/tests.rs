@@ -5,7 +5,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::*;
 
-fn schema(text: &'static str) -> Migrator {
+pub(crate) fn schema(text: &'static str) -> Migrator {
     Migrator::with_migrations(vec![Migration::new(
         1,
         Cow::Borrowed("things"),
@@ -43,6 +43,22 @@ pub(crate) async fn insert(tx: &mut Tx, name: &str, microseconds: i64) -> Result
         uuid::Uuid::from_u128(7),
         true
     )
+}
+
+/// As many rows as one transaction needs more room for than is left anywhere.
+pub(crate) async fn insert_much(database: &Database, mark: &str) -> Result<(), Error> {
+    let mut tx = database.begin().await?;
+    for index in 0..100 {
+        let name = format!("{mark} {index} {}", "x".repeat(4000));
+        insert(&mut tx, &name, 0).await?;
+    }
+    tx.commit().await
+}
+
+pub(crate) async fn count(database: &Database) -> i64 {
+    let mut tx = database.read().await.unwrap();
+    let (count,) = sql!(&mut tx, fetch_one(i64,), "SELECT count(*) FROM things").unwrap();
+    count
 }
 
 /// How long the commit of this transaction waits, as the database calls it.
