@@ -32,13 +32,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the database may still be read although a change failed. Who only meant to note
-    /// something on the way can go on without.
+    /// Whether nothing can be changed for now, and perhaps for long, while reading goes on.
     #[must_use]
     pub fn is_about_writing(&self) -> bool {
         match self {
             Self::Full(_) | Self::ReadOnly(_) => true,
             Self::Unavailable(_) | Self::Conflict(_) | Self::Race(_) | Self::Internal(_) => false,
+        }
+    }
+
+    /// Whether it is for the database that a change was not kept, and not for the change. Who has
+    /// read what is needed, and only meant to note something, can go on without.
+    #[must_use]
+    pub fn cannot_store(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::ReadOnly(_) | Self::Unavailable(_) => true,
+            Self::Conflict(_) | Self::Race(_) | Self::Internal(_) => false,
         }
     }
 }

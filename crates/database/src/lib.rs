@@ -17,6 +17,8 @@ pub mod inspect;
 mod postgres;
 mod readers;
 mod reserve;
+#[cfg(feature = "testing")]
+pub mod small_disk;
 mod sql;
 mod sqlite;
 mod state;
@@ -249,8 +251,6 @@ fn class_of_migration(error: &sqlx::migrate::MigrateError) -> Option<Class> {
 
 #[cfg(test)]
 mod inspect_tests;
-#[cfg(test)]
-mod small_disk;
 #[cfg(test)]
 mod sqlite_tests;
 #[cfg(test)]

@@ -1,18 +1,25 @@
-//! A file system in memory, small enough to fill; unmounted when dropped.
+//! A file system in memory, small enough to fill; unmounted when dropped. Needs root.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "test support: a broken set-up should stop the test"
+)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::tests::{postgres, sqlite};
+use sqlx::migrate::Migrator;
+
 use crate::{Database, DatabaseUrl, StartError};
 
-pub(crate) struct SmallDisk(tempfile::TempDir);
+#[derive(Debug)]
+pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `size` as `mount` wants it, such as `16m`.
     pub fn new(size: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a file system of our own");
         let options = format!("size={size}");
         run(
             "mount",
@@ -30,9 +37,12 @@ impl SmallDisk {
         Database::connect(&DatabaseUrl::Sqlite(self.file()), 2).await
     }
 
-    pub async fn database(&self) -> Database {
-        let database = self.open().await.unwrap();
-        database.migrate(&sqlite(), &postgres()).await.unwrap();
+    pub async fn database(&self, migrator: &Migrator) -> Database {
+        let database = self.open().await.expect("open SQLite");
+        database
+            .migrate(migrator, &Migrator::DEFAULT)
+            .await
+            .expect("migrate SQLite");
         database
     }
 
@@ -43,7 +53,7 @@ impl SmallDisk {
             .create(true)
             .append(true)
             .open(&path)
-            .unwrap();
+            .expect("a file system of our own");
         while file.write_all(&[0; 4096]).is_ok() {}
         path
     }
@@ -60,7 +70,10 @@ impl Drop for SmallDisk {
 }
 
 #[track_caller]
-pub(crate) fn run(program: &str, arguments: &[&str], path: &Path) {
+pub fn run(program: &str, arguments: &[&str], path: &Path) {
     let status = Command::new(program).args(arguments).arg(path).status();
-    assert!(status.unwrap().success(), "{program}");
+    assert!(
+        status.expect("a file system of our own").success(),
+        "{program}"
+    );
 }

@@ -24,13 +24,13 @@ fn reserve(disk: &SmallDisk) -> std::path::PathBuf {
 #[tokio::test]
 async fn a_database_on_a_full_disk_opens_and_is_read() {
     let disk = SmallDisk::new("32m");
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     insert_much(&database, "before").await.unwrap();
     database.close().await;
     assert_eq!(std::fs::metadata(reserve(&disk)).unwrap().len(), RESERVE);
     let filler = disk.fill();
 
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     disk.fill();
     assert_eq!(count(&database).await, 100);
     let error = insert_much(&database, "full").await.unwrap_err();
@@ -47,7 +47,7 @@ async fn a_database_on_a_full_disk_opens_and_is_read() {
 #[tokio::test]
 async fn what_frees_room_can_be_written_down_on_a_full_disk() {
     let disk = SmallDisk::new("32m");
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     for round in 0..3 {
         insert_much(&database, &round.to_string()).await.unwrap();
     }
@@ -79,14 +79,14 @@ async fn what_frees_room_can_be_written_down_on_a_full_disk() {
 #[tokio::test]
 async fn a_disk_without_room_to_spare_has_no_reserve() {
     let disk = SmallDisk::new("8m");
-    disk.database().await;
+    disk.database(&sqlite()).await;
     assert!(!reserve(&disk).exists());
 }
 
 #[tokio::test]
 async fn a_start_that_needs_room_says_so() {
     let disk = SmallDisk::new("8m");
-    disk.database().await.close().await;
+    disk.database(&sqlite()).await.close().await;
     let filler = disk.fill();
     let error = disk.open().await.unwrap_err();
     assert!(matches!(error, StartError::Full(_)), "{error:?}");
@@ -111,12 +111,12 @@ async fn a_start_that_needs_room_says_so() {
 #[tokio::test]
 async fn a_read_only_file_system_is_read() {
     let disk = SmallDisk::new("8m");
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     insert_much(&database, "before").await.unwrap();
     database.close().await;
     disk.make_read_only();
 
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     assert_eq!(count(&database).await, 100);
     for _ in 0..3 {
         let error = insert_much(&database, "after").await.unwrap_err();
@@ -139,7 +139,7 @@ async fn a_read_only_file_system_is_read() {
 #[tokio::test]
 async fn changes_that_are_in_the_log_alone_are_never_left_out() {
     let other = SmallDisk::new("8m");
-    let database = other.database().await;
+    let database = other.database(&sqlite()).await;
     insert_much(&database, "in the log").await.unwrap();
     let disk = SmallDisk::new("8m");
     // As a server leaves it that was killed.
@@ -163,7 +163,7 @@ async fn changes_that_are_in_the_log_alone_are_never_left_out() {
 #[tokio::test]
 async fn a_file_that_others_write_is_read_as_it_is_now() {
     let disk = SmallDisk::new("8m");
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     insert_much(&database, "first").await.unwrap();
     let view = tempfile::tempdir().unwrap();
     let folder = disk.file().parent().unwrap().to_owned();

@@ -38,7 +38,7 @@ async fn sqlx_cannot_begin_again_once_sqlite_has_rolled_back() {
 #[tokio::test]
 async fn writing_goes_on_once_a_full_disk_has_room_again() {
     let disk = SmallDisk::new("2m");
-    let database = disk.database().await;
+    let database = disk.database(&sqlite()).await;
     insert_much(&database, "before").await.unwrap();
     let filler = disk.fill();
 
