@@ -48,6 +48,14 @@ impl Clock {
         }
     }
 
+    /// Puts a manual clock back, as somebody does whose clock was fast.
+    #[cfg(test)]
+    pub fn put_back(&self, by: Duration) {
+        if let Source::Manual(manual) = &self.0 {
+            manual.lock().unwrap_or_else(PoisonError::into_inner).now -= by;
+        }
+    }
+
     /// Now, in microseconds: what the databases keep, so that a time read back equals the one
     /// that was written.
     #[must_use]

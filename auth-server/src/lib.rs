@@ -103,6 +103,9 @@ impl Application {
         let passwords = settings.password.passwords(&clock)?;
         let database = open_database(&settings).await?;
         let ring = settings.key_ring();
+        if operator.is_none() {
+            database.require_integrity().await?;
+        }
         let keys = if operator.is_some() {
             KeyRing::open_beside(ring, database.clone(), clock.clone()).await?
         } else {
@@ -156,11 +159,16 @@ impl Application {
     #[must_use]
     pub fn health(&self) -> Vec<Check> {
         let database = self.state.database.clone();
+        let for_writing = database.clone();
         let issuer = self.state.issuer.clone();
         vec![
             Check::new("auth_database", move || {
                 let database = database.clone();
                 async move { database.ping().await }
+            }),
+            Check::new("auth_database_writing", move || {
+                let database = for_writing.clone();
+                async move { database.check_writing().await }
             }),
             Check::new("auth_signing_key", move || {
                 let checked = check_signing_key(&issuer);

@@ -57,7 +57,7 @@ impl Application {
         let mut application = Self::open(settings, clock).await?;
         if occupancy.is_some() {
             // Leases outlive a crash; here nobody else can hold one.
-            application.release_leases().await;
+            application.release_leases().await?;
         }
         application.occupancy = occupancy;
         application.meet_storage().await?;
@@ -70,14 +70,19 @@ impl Application {
     }
 
     /// Those of servers that have ended. Where that cannot be written, they run out by themselves.
-    async fn release_leases(&self) {
+    async fn release_leases(&self) -> Result<(), database::Error> {
         let released = async {
             let mut tx = self.database.begin().await?;
             metadata::uploads::release_all(&mut tx).await?;
             tx.commit().await
         };
-        if let Err(error) = released.await {
-            tracing::warn!(%error, "cannot take back the leases of uploads");
+        match released.await {
+            Err(error) if error.is_about_writing() => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "the registry starts, and takes no pushes");
+                Ok(())
+            }
+            released => released,
         }
     }
 
@@ -103,6 +108,7 @@ impl Application {
         database
             .migrate(&metadata::SQLITE_MIGRATIONS, &metadata::POSTGRES_MIGRATIONS)
             .await?;
+        database.require_integrity().await?;
         let root = &settings.storage_root;
         let blobs = FilesystemStore::open(root).map_err(|source| StartError::Storage {
             path: root.clone(),

@@ -29,11 +29,12 @@ const KEY: Place = Place {
 
 const AUTHORITY_LIFETIME: TimeDelta = TimeDelta::days(3650);
 
-/// As long as clients accept of an authority that was added by hand: Apple's systems refuse more.
-const SERVER_LIFETIME: TimeDelta = TimeDelta::days(825);
+/// With the head start as long as clients accept of an authority that was added by hand: Apple's
+/// systems refuse more than 825 days.
+const SERVER_LIFETIME: TimeDelta = TimeDelta::days(824);
 
 /// How far before now a certificate begins, for clients whose clock is behind.
-const HEAD_START: TimeDelta = TimeDelta::hours(1);
+const HEAD_START: TimeDelta = TimeDelta::days(1);
 
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,

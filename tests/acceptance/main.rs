@@ -31,6 +31,7 @@ mod distribution;
 mod doctor;
 mod documents;
 mod explorer;
+mod full_database;
 mod gitlab;
 mod health;
 mod htpasswd;

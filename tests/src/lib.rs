@@ -40,6 +40,7 @@ pub mod collector;
 pub mod compose;
 pub mod content;
 pub mod disk;
+pub mod fault;
 pub mod gitlab;
 pub mod images;
 pub mod invocation;

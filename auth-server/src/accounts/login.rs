@@ -23,6 +23,7 @@ use super::refusals::Refusals;
 use super::right_password::RightPassword;
 use super::secret::{self, TokenPrefix};
 use super::throttle::{Attempt, Refused, ThrottlePolicy};
+use super::unwritten::Unwritten;
 use super::{PasswordError, Passwords, User, Username};
 use crate::access::{PathToken, Subject};
 use crate::audit::{self, Action, Actor, ActorKind, Event};
@@ -117,6 +118,7 @@ pub struct Logins(Arc<Inner>);
 struct Inner {
     passwords: Passwords,
     throttle: ThrottlePolicy,
+    unwritten: Unwritten,
     refusals: Refusals,
     last_uses: LastUses,
 }
@@ -127,6 +129,7 @@ impl Logins {
         Self(Arc::new(Inner {
             passwords,
             throttle,
+            unwritten: Unwritten::default(),
             refusals: Refusals::new(clock),
             last_uses: LastUses::default(),
         }))
@@ -177,7 +180,7 @@ impl Logins {
         username: &str,
         password: SecretString,
     ) -> Result<PasswordLogin, LoginError> {
-        let mut attempt = Attempt::new(username, context.origin.address);
+        let mut attempt = Attempt::new(username, context.origin.address, &self.0.unwritten);
         let mut tx = context.database.read().await?;
         let found = match username.parse::<Username>() {
             Ok(username) => {
@@ -211,7 +214,6 @@ impl Logins {
         let (Some(user), Some(stored), Verdict::Right | Verdict::Outdated(_)) =
             (user.as_ref(), stored, &verdict)
         else {
-            // If this cannot be written, guessing would cost nothing: no answer then.
             self.count_failure(context, username, user.as_ref(), &attempt)
                 .await?;
             return Err(LoginError::WrongCredentials);
@@ -361,12 +363,24 @@ impl Logins {
     ) -> Result<(), database::Error> {
         let event = failure(user, &LoginError::WrongCredentials);
         let event = self.0.refusals.admit(context.origin.address, event);
-        let mut tx = context.database.begin_relaxed().await?;
-        attempt.failed(context, &self.0.throttle, &mut tx).await?;
-        if let Some(event) = event {
-            claiming(context, username).record(&mut tx, &event).await?;
+        let written = async {
+            let mut tx = context.database.begin_relaxed().await?;
+            attempt.failed(context, &self.0.throttle, &mut tx).await?;
+            if let Some(event) = event {
+                claiming(context, username).record(&mut tx, &event).await?;
+            }
+            tx.commit().await
+        };
+        match written.await {
+            // An error in the place of 401 would tell as much, and guessing would cost nothing.
+            Err(error) if error.cannot_store() => {
+                attempt.failed_unwritten(context, &self.0.throttle);
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a wrong password is counted in memory alone");
+                Ok(())
+            }
+            written => written,
         }
-        tx.commit().await
     }
 
     async fn refuse(
@@ -419,6 +433,7 @@ async fn give_back(context: &Context, attempt: &Attempt) {
     if !attempt.has_claimed() {
         return;
     }
+    attempt.release_unwritten();
     let written = async {
         let mut tx = context.database.begin_relaxed().await?;
         attempt.release(&mut tx).await?;

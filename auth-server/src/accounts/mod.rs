@@ -31,6 +31,7 @@ pub mod session;
 pub mod throttle;
 pub mod token;
 mod token_rules;
+mod unwritten;
 pub mod user;
 mod username;
 

@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Add;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use governor::clock::{Clock as Time, ReasonablyRealtime, Reference};
 use governor::middleware::NoOpMiddleware;
@@ -49,7 +49,7 @@ struct Inner {
 
 impl Refusals {
     pub fn new(clock: &Clock) -> Self {
-        let ticks = Ticks(clock.clone());
+        let ticks = Ticks::of(clock);
         Self(Arc::new(Inner {
             by_network: RateLimiter::hashmap_with_clock(
                 Quota::per_minute(OF_NETWORK),
@@ -116,9 +116,30 @@ fn prefix(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The server's clock, as the limiter reads it.
+/// The server's clock, as the limiter reads it: when it is put back, this goes on, and so does the
+/// allowance.
 #[derive(Clone, Debug)]
-struct Ticks(Clock);
+struct Ticks {
+    clock: Clock,
+    passed: Arc<Mutex<Passed>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    /// What the clock has said last, in nanoseconds.
+    read: u64,
+    /// How far it was put back, all in all.
+    lost: u64,
+}
+
+impl Ticks {
+    fn of(clock: &Clock) -> Self {
+        Self {
+            clock: clock.clone(),
+            passed: Arc::default(),
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Tick(u64);
@@ -127,8 +148,12 @@ impl Time for Ticks {
     type Instant = Tick;
 
     fn now(&self) -> Tick {
-        let nanoseconds = self.0.now().timestamp_nanos_opt().unwrap_or_default();
-        Tick(u64::try_from(nanoseconds).unwrap_or_default())
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let nanoseconds = self.clock.now().timestamp_nanos_opt().unwrap_or_default();
+        let read = u64::try_from(nanoseconds).unwrap_or_default();
+        passed.lost += passed.read.saturating_sub(read);
+        passed.read = read;
+        Tick(read.saturating_add(passed.lost))
     }
 }
 

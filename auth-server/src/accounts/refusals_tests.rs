@@ -32,6 +32,17 @@ fn a_network_has_thirty_events_a_minute() {
 }
 
 #[test]
+fn a_clock_that_is_put_back_does_not_end_the_allowance() {
+    let clock = clock();
+    let refusals = Refusals::new(&clock);
+    assert_eq!(admitted(&refusals, "192.0.2.1", 100), 30);
+    clock.put_back(Duration::from_hours(5));
+    assert_eq!(admitted(&refusals, "192.0.2.1", 100), 0);
+    clock.advance(Duration::from_mins(1));
+    assert_eq!(admitted(&refusals, "192.0.2.1", 100), 30);
+}
+
+#[test]
 fn all_networks_together_have_a_bound() {
     let refusals = Refusals::new(&clock());
     let sum: usize = (0..=255)

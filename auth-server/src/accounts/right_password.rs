@@ -24,6 +24,7 @@ impl RightPassword<'_> {
     /// Writes what follows from it, if anything does; the hash that is stored now. A database that
     /// cannot be written to must not keep people out.
     pub(super) async fn remember(self, context: &Context) -> PasswordHash {
+        self.attempt.succeeded_unwritten();
         let now = context.clock.now();
         let is_due = last_use::is_due(now, self.user.last_login_at);
         let has_news = self.attempt.has_news(now, self.seen_at);

@@ -11,7 +11,10 @@
 //! resets; else whoever guesses from elsewhere would start afresh with each login of the user.
 //!
 //! When a block is over, one attempt gets through, on whichever replica: it claims its turn by
-//! renewing the block before the password is looked at.
+//! renewing the block before the password is looked at. A block that is longer than any can be was made
+//! before the clock was put back, and is over.
+//!
+//! What cannot be stored is [counted here](super::unwritten).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,9 +22,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use database::Tx;
 
+use super::unwritten::Unwritten;
 use super::{User, Username};
 use crate::context::Context;
 use crate::store;
+use crate::store::logins::CountRow;
 
 /// Failures count for this long after the last one.
 pub(crate) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
@@ -46,8 +51,8 @@ pub struct ThrottlePolicy {
 }
 
 /// What failures are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
     Account,
     Address,
     /// An account from a network where its user is known.
@@ -91,6 +96,9 @@ pub(super) struct Attempt {
     claimed: Vec<Kind>,
     /// Whether a success has something to reset.
     has_failed: bool,
+    /// How often the database knows to have failed, of those that are not zero.
+    stored: Vec<(Kind, i64)>,
+    unwritten: Unwritten,
 }
 
 /// Why an attempt is not looked at.
@@ -107,7 +115,7 @@ impl From<database::Error> for Refused {
 }
 
 impl Attempt {
-    pub fn new(username: &str, address: Option<IpAddr>) -> Self {
+    pub fn new(username: &str, address: Option<IpAddr>, unwritten: &Unwritten) -> Self {
         // No name is longer, or has other characters: all that is no name may share a count.
         let account: String = username
             .chars()
@@ -123,6 +131,8 @@ impl Attempt {
             is_known: false,
             claimed: Vec::new(),
             has_failed: false,
+            stored: Vec::new(),
+            unwritten: unwritten.clone(),
         }
     }
 
@@ -166,17 +176,36 @@ impl Attempt {
         let (account, address) = (&self.account, self.network.as_deref());
         let failures = store::logins::failures(&mut tx, account, address, &self.known).await?;
         drop(tx);
+        let longest = now + policy.max_delay;
+        let is_block = |until: &DateTime<Utc>| now < *until && *until <= longest;
+        let is_remembered = |row: &&CountRow| now - row.last_failure_at <= REMEMBERED;
+        let counted = failures.iter().filter(is_remembered);
+        self.stored = self
+            .counts()
+            .iter()
+            .filter_map(|kind| {
+                let row = counted.clone().find(|row| row.kind == kind.as_str())?;
+                Some((*kind, row.failures))
+            })
+            .collect();
         let mut to_claim = Vec::new();
         let mut blocked_until = None;
         for kind in self.gates() {
-            let row = failures.iter().find(|row| row.kind == kind.as_str());
-            let Some(row) = row.filter(|row| now - row.last_failure_at <= REMEMBERED) else {
+            let row = counted.clone().find(|row| row.kind == kind.as_str());
+            let unwritten = self.unwritten.find(*kind, self.key(*kind), now);
+            if row.is_none() && unwritten.is_none() {
                 continue;
-            };
+            }
             self.has_failed = true;
-            if let Some(until) = row.blocked_until.filter(|until| *until > now) {
+            let untils = [
+                row.and_then(|row| row.blocked_until),
+                unwritten.and_then(|count| count.blocked_until),
+            ];
+            let failures =
+                row.map_or(0, |row| row.failures) + unwritten.map_or(0, |count| count.failures);
+            if let Some(until) = untils.into_iter().flatten().filter(is_block).max() {
                 blocked_until = blocked_until.max(Some(until));
-            } else if let Some(delay) = policy.delay(*kind, row.failures) {
+            } else if let Some(delay) = policy.delay(*kind, failures) {
                 to_claim.push((*kind, delay));
             }
         }
@@ -187,16 +216,76 @@ impl Attempt {
         if to_claim.is_empty() {
             return Ok(());
         }
+        match self.claim(context, now, longest, &to_claim).await {
+            Err(Refused::Database(error)) if error.cannot_store() => {
+                self.claim_unwritten(now, &to_claim)
+            }
+            claimed => claimed,
+        }
+    }
+
+    async fn claim(
+        &mut self,
+        context: &Context,
+        now: DateTime<Utc>,
+        longest: DateTime<Utc>,
+        to_claim: &[(Kind, Duration)],
+    ) -> Result<(), Refused> {
         let mut tx = context.database.begin_relaxed().await?;
         for (kind, delay) in to_claim {
-            let (key, until) = (self.key(kind), now + delay);
-            if !store::logins::claim(&mut tx, kind.as_str(), key, now, until).await? {
-                return Err(Refused::Blocked { retry_after: delay });
+            // Those that are counted here alone have no row.
+            if !self.stored.iter().any(|(stored, _)| stored == kind) {
+                continue;
             }
-            self.claimed.push(kind);
+            let (key, until) = (self.key(*kind), now + *delay);
+            if !store::logins::claim(&mut tx, kind.as_str(), key, now, longest, until).await? {
+                return Err(Refused::Blocked {
+                    retry_after: *delay,
+                });
+            }
         }
         tx.commit().await?;
+        self.claimed.extend(to_claim.iter().map(|(kind, _)| *kind));
+        let counted_here: Vec<_> = to_claim
+            .iter()
+            .filter(|(kind, _)| self.unwritten.find(*kind, self.key(*kind), now).is_some())
+            .copied()
+            .collect();
+        self.claim_unwritten(now, &counted_here)
+    }
+
+    /// The turn of this process, where the database gives none.
+    fn claim_unwritten(
+        &mut self,
+        now: DateTime<Utc>,
+        to_claim: &[(Kind, Duration)],
+    ) -> Result<(), Refused> {
+        for (kind, delay) in to_claim {
+            let key = self.key(*kind);
+            if !self.unwritten.claim(*kind, key, now, now + *delay) {
+                return Err(Refused::Blocked {
+                    retry_after: *delay,
+                });
+            }
+            self.claimed.push(*kind);
+        }
         Ok(())
+    }
+
+    /// Counts a wrong password that the database does not take.
+    pub fn failed_unwritten(&self, context: &Context, policy: &ThrottlePolicy) {
+        let now = context.clock.now();
+        for kind in self.counts() {
+            let key = self.key(*kind);
+            if key.is_empty() && *kind == Kind::Address {
+                continue;
+            }
+            let stored = self.stored.iter().find(|(stored, _)| stored == kind);
+            let stored = stored.map_or(0, |(_, failures)| *failures);
+            self.unwritten.fail(*kind, key, now, |failures| {
+                policy.delay(*kind, stored + failures)
+            });
+        }
     }
 
     /// Counts a wrong password.
@@ -254,6 +343,23 @@ impl Attempt {
             store::logins::set_seen(tx, user.id, network, now).await?;
         }
         Ok(())
+    }
+
+    /// The same for what is counted here, whether or not the database takes it.
+    pub fn succeeded_unwritten(&self) {
+        let kind = if self.is_known {
+            Kind::Known
+        } else {
+            Kind::Account
+        };
+        self.unwritten.forget(kind, self.key(kind));
+        self.release_unwritten();
+    }
+
+    pub fn release_unwritten(&self) {
+        for kind in &self.claimed {
+            self.unwritten.release(*kind, self.key(*kind));
+        }
     }
 
     /// Whether a turn was claimed, which has to be given back if nothing was tried.

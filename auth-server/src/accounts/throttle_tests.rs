@@ -113,6 +113,24 @@ database::test_on_both! {
         }
     }
 
+    async fn a_block_of_a_clock_that_was_put_back_is_over(database: Database) {
+        let server = server(&database).await;
+        for _ in 0..THROTTLE.threshold + 1 {
+            assert_eq!(server.from(HERE, "alice", "wrong").await, Wrong);
+            server.context.clock.advance(THROTTLE.max_delay);
+        }
+        assert_eq!(server.from(HERE, "alice", "wrong").await, Wrong);
+        server.context.clock.put_back(Duration::from_hours(5));
+        // One attempt, which blocks as it should.
+        assert_eq!(server.from(HERE, "alice", "wrong").await, Wrong);
+        let Blocked(retry_after) = server.from(HERE, "alice", PASSWORD).await else {
+            panic!("not blocked");
+        };
+        assert!(retry_after <= THROTTLE.max_delay, "{retry_after:?}");
+        server.context.clock.advance(retry_after);
+        assert_eq!(server.from(HERE, "alice", PASSWORD).await, In);
+    }
+
     async fn a_success_starts_afresh_and_failures_are_forgotten_after_a_day(database: Database) {
         let server = server(&database).await;
         let wrong = async |times: u32| {
@@ -326,6 +344,105 @@ async fn failures_of_many_accounts_from_one_network_do_not_deadlock() {
     for outcome in futures_util::future::join_all(attempts).await {
         assert_ne!(outcome, In);
     }
+}
+
+/// With an account that has failed before, one that has not, and no room left.
+async fn full() -> (database::small_disk::SmallDisk, Replica, std::path::PathBuf) {
+    let disk = database::small_disk::SmallDisk::new("4m");
+    let database = disk.database(&SQLITE).await;
+    let server = server(&database).await;
+    for _ in 0..2 {
+        assert_eq!(server.from(HERE, "bob", "wrong").await, Wrong);
+    }
+    let filler = disk.fill();
+    (disk, server, filler)
+}
+
+#[tokio::test]
+async fn guessing_is_not_free_while_nothing_can_be_stored() {
+    let (_disk, server, filler) = full().await;
+    let clock = &server.context.clock;
+    for (username, free) in [
+        ("alice", THROTTLE.threshold),
+        ("bob", THROTTLE.threshold - 2),
+    ] {
+        for _ in 0..free {
+            assert_eq!(
+                server.from(HERE, username, "wrong").await,
+                Wrong,
+                "{username}"
+            );
+        }
+        for wait in [1, 2, 4, 8] {
+            // Even the right password is not looked at.
+            assert_eq!(
+                server.from(HERE, username, PASSWORD).await,
+                secs(wait),
+                "{username}"
+            );
+            clock.advance(Duration::from_secs(wait));
+            assert_eq!(
+                server.from(HERE, username, "wrong").await,
+                Wrong,
+                "{username}"
+            );
+        }
+    }
+    // The right one is let in when its time has come, and starts afresh.
+    clock.advance(Duration::from_secs(16));
+    assert_eq!(server.from(HERE, "alice", PASSWORD).await, In);
+    assert_eq!(server.from(HERE, "alice", "wrong").await, Wrong);
+    assert_eq!(server.from(HERE, "alice", PASSWORD).await, In);
+
+    // What was counted in between counts on when there is room again.
+    std::fs::remove_file(filler).unwrap();
+    clock.advance(Duration::from_secs(16));
+    assert_eq!(server.from(HERE, "bob", "wrong").await, Wrong);
+    assert!(matches!(
+        server.from(HERE, "bob", PASSWORD).await,
+        Blocked(_)
+    ));
+}
+
+#[tokio::test]
+async fn many_at_once_get_one_guess_while_nothing_can_be_stored() {
+    let (_disk, server, _filler) = full().await;
+    for _ in 0..THROTTLE.threshold {
+        server.from(HERE, "alice", "wrong").await;
+    }
+    server.context.clock.advance(Duration::from_secs(1));
+    let guesses = (0..20).map(|_| server.from(HERE, "alice", "wrong"));
+    let outcomes = futures_util::future::join_all(guesses).await;
+    let looked_at = outcomes.iter().filter(|outcome| **outcome == Wrong);
+    assert_eq!(looked_at.count(), 1, "{outcomes:?}");
+}
+
+#[test]
+fn counts_in_memory_are_bounded_and_none_is_free() {
+    let unwritten = Unwritten::default();
+    let now = crate::testing::clock().now();
+    let fail = |key: &str| {
+        let second = Some(Duration::from_secs(1));
+        unwritten.fail(Kind::Account, key, now, |failures| {
+            second.filter(|_| failures > 3)
+        });
+    };
+    for index in 0..20_000 {
+        fail(&format!("user {index}"));
+    }
+    // Those that came too late for a count of their own are blocked together.
+    let late = unwritten.find(Kind::Account, "user 19999", now).unwrap();
+    assert!(late.blocked_until.is_some());
+    let early = unwritten.find(Kind::Account, "user 0", now).unwrap();
+    assert_eq!((early.failures, early.blocked_until), (1, None));
+    assert!(
+        unwritten
+            .find(Kind::Known, "somebody known here", now)
+            .is_none()
+    );
+    fail("another");
+    unwritten.forget(Kind::Account, "another");
+    assert!(unwritten.find(Kind::Account, "another", now).is_some());
 }
 
 #[test]

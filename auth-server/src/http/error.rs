@@ -191,6 +191,10 @@ impl ApiError {
         }
     }
 
+    fn full(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, message)
+    }
+
     fn too_many_requests(message: impl Into<String>, retry_after: Duration) -> Self {
         Self {
             retry_after: Some(retry_after),

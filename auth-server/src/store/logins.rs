@@ -62,23 +62,27 @@ pub async fn failures(
     )
 }
 
-/// Blocks a key again, unless it is still blocked: then somebody else was faster.
+/// Blocks a key again, unless it is still blocked: then somebody else was faster. No block goes
+/// beyond `longest`, but for one of a clock that was put back.
 pub async fn claim(
     tx: &mut Tx,
     kind: &str,
     key: &str,
     now: DateTime<Utc>,
+    longest: DateTime<Utc>,
     blocked_until: DateTime<Utc>,
 ) -> Result<bool, Error> {
     sql!(
         tx,
         execute,
         "UPDATE login_failures SET blocked_until = $4
-         WHERE kind = $1 AND key = $2 AND (blocked_until IS NULL OR blocked_until <= $3)",
+         WHERE kind = $1 AND key = $2
+           AND (blocked_until IS NULL OR blocked_until <= $3 OR blocked_until > $5)",
         kind,
         key,
         now,
-        blocked_until
+        blocked_until,
+        longest
     )
     .map(|claimed| claimed > 0)
 }

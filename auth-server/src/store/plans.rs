@@ -15,7 +15,7 @@ async fn sqlite_searches_and_never_scans() {
     };
     for statement in [paths::AT_SQLITE, grants::TO_SQLITE] {
         let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
-            .fetch_all(tx.connection())
+            .fetch_all(tx.start().unwrap())
             .await
             .unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
@@ -59,7 +59,7 @@ async fn postgres_searches_and_never_scans() {
     let Tx::Postgres(mut tx) = test.database.read().await.unwrap() else {
         unreachable!("a PostgreSQL database");
     };
-    let connection = tx.connection();
+    let connection = tx.start().unwrap();
     sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
     for (prepare, execute) in [
         (

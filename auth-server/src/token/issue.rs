@@ -222,9 +222,21 @@ impl Issuer {
                         service: &request.service,
                         lifetime: self.settings.refresh_lifetime,
                     };
-                    let created = refresh::create(context, &login, &wanted).await?;
-                    // Not created: the password is no longer the right one.
-                    Some(created.ok_or(LoginError::WrongCredentials)?)
+                    match refresh::create(context, &login, &wanted).await {
+                        // Not created: the password is no longer the right one.
+                        Ok(created) => Some(created.ok_or(LoginError::WrongCredentials)?),
+                        // Docker keeps the password instead, and is told nothing else.
+                        Err(error) if error.cannot_store() => {
+                            let error: &dyn std::error::Error = &error;
+                            tracing::warn!(
+                                user = %login.user.username,
+                                error,
+                                "a login got no identity token, since none can be stored"
+                            );
+                            None
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
                 } else {
                     None
                 };

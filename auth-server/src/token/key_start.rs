@@ -30,16 +30,23 @@ pub async fn start(
     clock: Clock,
 ) -> Result<KeyRing, KeyError> {
     let ring = KeyRing::open(settings, database.clone(), clock.clone()).await?;
-    let start = Start {
+    let mut start = Start {
         files: HashMap::new(),
         context: Context {
             database,
             clock,
             origin: Origin::local(Actor::system()),
         },
-        ring,
+        ring: ring.clone(),
     };
-    let ring = start.run().await?;
+    match start.run().await {
+        // What is there signs all the same, and whoever has an account can pull.
+        Err(KeyError::Database(error)) if error.is_about_writing() && ring.current().is_some() => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "the signing keys are used as they are");
+        }
+        done => done?,
+    }
     ring.refresh().await?;
     let loaded = ring.load();
     let now = ring.clock().now();
@@ -57,7 +64,7 @@ struct Start {
 }
 
 impl Start {
-    async fn run(mut self) -> Result<KeyRing, KeyError> {
+    async fn run(&mut self) -> Result<(), KeyError> {
         let mut tx = self.context.database.begin().await?;
         let mut schedule = key_ring::lock(&mut tx).await?;
         // Not before the lock: another server may just have made a key.
@@ -74,8 +81,7 @@ impl Start {
             self.mention_strangers(&schedule);
         }
         tx.commit().await?;
-        mounted::mount(&self.context, &self.ring).await?;
-        Ok(self.ring)
+        mounted::mount(&self.context, &self.ring).await
     }
 
     /// Moves what is in files into the database, once there is a key to encrypt it with. The files

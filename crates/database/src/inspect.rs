@@ -7,9 +7,10 @@ use secrecy::ExposeSecret as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
-use crate::DatabaseUrl;
+use crate::check::examine_file;
+use crate::{DatabaseUrl, Integrity};
 
 /// A server that takes longer is of no use to others either.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub enum InspectError {
     Silent(PathBuf),
     #[error("{} is no SQLite database", .0.display())]
     NotADatabase(PathBuf),
+    #[error("{} is damaged: {damage}", path.display())]
+    Damaged { path: PathBuf, damage: String },
     /// Nothing answers there.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
@@ -59,7 +62,7 @@ pub enum InspectError {
 }
 
 /// A migration as the database remembers it: version, whether it ended well, checksum.
-type Applied = (i64, bool, Vec<u8>);
+pub(crate) type Applied = (i64, bool, Vec<u8>);
 
 /// Looks at the schema. Nothing is created and nothing is changed.
 pub async fn inspect(
@@ -107,22 +110,30 @@ async fn in_sqlite(path: &Path) -> Result<Vec<Applied>, InspectError> {
         .read_only(true)
         .create_if_missing(false);
     let mut connection = options.connect().await.map_err(failed)?;
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-    let applied = if tables == 0 {
-        Vec::new()
-    } else {
-        sqlx::query_as(APPLIED)
-            .fetch_all(&mut connection)
-            .await
-            .map_err(failed)?
-    };
+    let applied = applied_in_sqlite(&mut connection).await.map_err(failed);
     // It was only read.
     let _ = connection.close().await;
-    Ok(applied)
+    let applied = applied?;
+    match examine_file(path, PATIENCE / 2).await.map_err(failed)? {
+        Integrity::Sound | Integrity::Unknown => Ok(applied),
+        Integrity::Damaged(damage) => Err(InspectError::Damaged {
+            path: path.to_owned(),
+            damage,
+        }),
+    }
+}
+
+pub(crate) async fn applied_in_sqlite(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Applied>, sqlx::Error> {
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(APPLIED).fetch_all(connection).await
 }
 
 /// A network file system whose server is gone keeps who opens a file for ever. Not on a thread of the
@@ -139,19 +150,23 @@ async fn open(path: &Path) -> Result<std::io::Result<()>, InspectError> {
 
 async fn in_postgres(options: &PgConnectOptions) -> Result<Vec<Applied>, InspectError> {
     let mut connection = options.connect().await.map_err(postgres_failure)?;
-    let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text")
-        .fetch_one(&mut connection)
+    let applied = applied_in_postgres(&mut connection)
         .await
         .map_err(postgres_failure)?;
-    let applied = match table {
-        None => Vec::new(),
-        Some(_) => sqlx::query_as(APPLIED)
-            .fetch_all(&mut connection)
-            .await
-            .map_err(postgres_failure)?,
-    };
     let _ = connection.close().await;
     Ok(applied)
+}
+
+pub(crate) async fn applied_in_postgres(
+    connection: &mut PgConnection,
+) -> Result<Vec<Applied>, sqlx::Error> {
+    let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text")
+        .fetch_one(&mut *connection)
+        .await?;
+    match table {
+        None => Ok(Vec::new()),
+        Some(_) => sqlx::query_as(APPLIED).fetch_all(connection).await,
+    }
 }
 
 /// By the codes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
@@ -173,7 +188,7 @@ fn postgres_failure(error: sqlx::Error) -> InspectError {
     }
 }
 
-fn compare(ours: &Migrator, applied: &[Applied]) -> SchemaState {
+pub(crate) fn compare(ours: &Migrator, applied: &[Applied]) -> SchemaState {
     let mut state = SchemaState::default();
     for migration in ours.iter() {
         let name = format!("{:04} {}", migration.version, migration.description);

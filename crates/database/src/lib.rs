@@ -11,28 +11,36 @@
 //! `registry-server`'s `metadata`. Both dialects understand `$1` placeholders, `ON CONFLICT` and
 //! `RETURNING`; where they differ, match on the [`Tx`].
 
+mod check;
 mod error;
 pub mod inspect;
 mod postgres;
 mod readers;
+mod reserve;
+#[cfg(feature = "testing")]
+pub mod small_disk;
 mod sql;
+mod sqlite;
+mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
 mod url;
+mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::{ConnectOptions as _, Connection as _};
 
-use self::readers::Readers;
+use self::error::Class;
 
+pub use self::check::Integrity;
 pub use self::error::{Error, StartError};
 pub use self::postgres::PostgresPool;
+pub use self::sqlite::SqlitePools;
 pub use self::tx::{PostgresTx, SqliteTx, Tx};
 pub use self::url::{DatabaseUrl, InvalidDatabaseUrl};
 
@@ -52,9 +60,6 @@ const WRITER_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long `SQLite` waits for another process (a command line beside the server) to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two attempts to open a file that another process is just making.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
-
 /// The migrations of a server, for each database.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
@@ -73,16 +78,8 @@ impl Schema {
 /// Connections to one database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Database {
-    Sqlite(SqlitePools),
+    Sqlite(Arc<SqlitePools>),
     Postgres(PostgresPool),
-}
-
-/// `SQLite` allows one writer at a time: a single connection makes writers queue fairly here
-/// instead of polling a locked file, while readers go on beside it.
-#[derive(Clone, Debug)]
-pub struct SqlitePools {
-    writer: SqlitePool,
-    readers: Readers,
 }
 
 impl Database {
@@ -92,38 +89,8 @@ impl Database {
     pub async fn connect(url: &DatabaseUrl, connections: u32) -> Result<Self, StartError> {
         match url {
             DatabaseUrl::Sqlite(path) => {
-                create_private(path).map_err(|source| StartError::File {
-                    path: path.clone(),
-                    source,
-                })?;
-                let options = SqliteConnectOptions::new()
-                    .filename(path)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // FULL: a commit is on the disk when it is acknowledged. NORMAL may lose the
-                    // last commits of a WAL at a power cut. Each transaction says it again.
-                    .synchronous(SqliteSynchronous::Full)
-                    .foreign_keys(true)
-                    .busy_timeout(BUSY_TIMEOUT);
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(1)
-                    .acquire_timeout(WRITER_TIMEOUT)
-                    .idle_timeout(None)
-                    .max_lifetime(None)
-                    .test_before_acquire(false);
-                // Making a new file a WAL one does not wait for others who do the same.
-                let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
-                let writer = loop {
-                    match pool.clone().connect_with(options.clone()).await {
-                        Err(error)
-                            if error::is_busy(&error) && tokio::time::Instant::now() < deadline =>
-                        {
-                            tokio::time::sleep(BUSY_PAUSE).await;
-                        }
-                        connected => break connected?,
-                    }
-                };
-                let readers = Readers::new(options.pragma("query_only", "ON"), connections);
-                Ok(Self::Sqlite(SqlitePools { writer, readers }))
+                let pools = Box::pin(SqlitePools::open(path, connections)).await?;
+                Ok(Self::Sqlite(Arc::new(pools)))
             }
             DatabaseUrl::Postgres(url) => {
                 let options: PgConnectOptions =
@@ -135,18 +102,53 @@ impl Database {
     }
 
     /// Brings the schema up to date, with the migrations of the dialect in use. Replicas that
-    /// start together wait for each other.
+    /// start together wait for each other. Writes nothing if nothing is to be done, so that what
+    /// cannot be written can be served.
     pub async fn migrate(&self, sqlite: &Migrator, postgres: &Migrator) -> Result<(), StartError> {
-        match self {
+        let (ours, applied) = match self {
             Self::Sqlite(pools) => {
-                // sqlx locks nothing here, so two processes would both find work to do.
-                let mut transaction = pools.writer.begin_with("BEGIN IMMEDIATE").await?;
-                sqlite.run(&mut *transaction).await?;
-                transaction.commit().await?;
+                let mut connection = pools.options.connect().await?;
+                let applied = inspect::applied_in_sqlite(&mut connection).await?;
+                // It was only read.
+                let _ = connection.close().await;
+                (sqlite, applied)
             }
-            Self::Postgres(pool) => postgres.run(pool.pool()).await?,
+            Self::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                (
+                    postgres,
+                    inspect::applied_in_postgres(&mut connection).await?,
+                )
+            }
+        };
+        let state = inspect::compare(ours, &applied);
+        if state == inspect::SchemaState::default() {
+            return Ok(());
         }
-        Ok(())
+        let migrated = match self {
+            Self::Sqlite(pools) => migrate_sqlite(pools, sqlite).await,
+            Self::Postgres(pool) => postgres.run(pool.pool()).await,
+        };
+        migrated.map_err(|error| {
+            let (database, pending) = (self.described(), state.pending);
+            match class_of_migration(&error) {
+                Some(Class::Full) => StartError::FullAndOld { database, pending },
+                Some(Class::ReadOnly) => StartError::ReadOnlyAndOld { database, pending },
+                Some(_) | None => error.into(),
+            }
+        })
+    }
+
+    /// What it is called in a sentence.
+    fn described(&self) -> String {
+        match self {
+            Self::Sqlite(pools) => pools.path.display().to_string(),
+            Self::Postgres(pool) => {
+                let options = pool.pool().connect_options();
+                let name = options.get_database().unwrap_or_default();
+                format!("{} at {}", name, options.get_host())
+            }
+        }
     }
 
     /// For reading: every statement sees the latest committed state. Nothing to commit.
@@ -179,11 +181,11 @@ impl Database {
 
     async fn begin_with(&self, sqlite: &'static str, postgres: &'static str) -> Result<Tx, Error> {
         Ok(match self {
-            Self::Sqlite(pools) => {
-                Tx::Sqlite(SqliteTx::Writing(pools.writer.begin_with(sqlite).await?))
-            }
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::Writing(
+                Box::pin(pools.writers.begin(sqlite)).await?,
+            )),
             Self::Postgres(pool) => {
-                Tx::Postgres(PostgresTx::Writing(pool.begin_with(postgres).await?))
+                Tx::Postgres(PostgresTx::Writing(Box::pin(pool.begin(postgres)).await?))
             }
         })
     }
@@ -194,35 +196,64 @@ impl Database {
         sql!(&mut tx, fetch_one(i32,), "SELECT 1").map(drop)
     }
 
+    /// Gives up the room that is kept for a full disk, so that what frees more can be written down:
+    /// call [`keep_reserve`](Self::keep_reserve) afterwards. Whether there was any.
+    pub async fn release_reserve(&self) -> Result<bool, Error> {
+        match self {
+            Self::Sqlite(pools) => Box::pin(pools.release_reserve()).await,
+            Self::Postgres(_) => Ok(false),
+        }
+    }
+
+    /// Sets room aside again, if there is plenty. Done at each start, and when a change that
+    /// [`check_writing`](Self::check_writing) makes succeeds.
+    pub async fn keep_reserve(&self) {
+        match self {
+            Self::Sqlite(pools) => pools.keep_reserve().await,
+            Self::Postgres(_) => {}
+        }
+    }
+
     /// Waits for running statements, then closes all connections; `SQLite` folds its log into
     /// the database file.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite(pools) => {
-                pools.readers.close().await;
-                pools.writer.close().await;
-            }
+            Self::Sqlite(pools) => pools.close().await,
             Self::Postgres(pool) => pool.pool().close().await,
         }
     }
 }
 
-/// Creates the file, and the folder it is in, for their owner alone: password hashes live there.
-fn create_private(path: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
+async fn migrate_sqlite(
+    pools: &SqlitePools,
+    migrator: &Migrator,
+) -> Result<(), sqlx::migrate::MigrateError> {
+    // Not the writer: sqlx wants to count the transactions of a connection.
+    let mut connection = pools.options.connect().await?;
+    // sqlx locks nothing here, so two processes would both find work to do.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    migrator.run(&mut *transaction).await?;
+    transaction.commit().await?;
+    connection.close().await?;
+    Ok(())
+}
 
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+fn class_of_migration(error: &sqlx::migrate::MigrateError) -> Option<Class> {
+    use sqlx::migrate::MigrateError;
+
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            Some(Class::of(error))
+        }
+        _ => None,
     }
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
 }
 
 #[cfg(test)]
 mod inspect_tests;
 #[cfg(test)]
+mod sqlite_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod writer_tests;

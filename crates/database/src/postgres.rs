@@ -9,10 +9,12 @@ use std::pin::Pin;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Postgres, Transaction};
+use sqlx::{Executor as _, PgConnection, Postgres};
 use tokio::runtime::Handle;
 
-use crate::ACQUIRE_TIMEOUT;
+use crate::error::{Class, is_about_rows};
+use crate::state::State;
+use crate::{ACQUIRE_TIMEOUT, Error};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,12 +47,19 @@ impl PostgresPool {
         self.at_home(Box::pin(self.pool.acquire())).await
     }
 
-    pub(crate) async fn begin_with(
-        &self,
-        statement: &'static str,
-    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.at_home(Box::pin(self.pool.begin_with(statement)))
-            .await
+    /// `BEGIN` and `COMMIT` are plain statements here as well: sqlx does not roll back what it was
+    /// beginning when its future was cancelled, and the next to use the connection would find
+    /// itself in that transaction, with its settings.
+    pub(crate) async fn begin(&self, statement: &'static str) -> Result<PostgresWriter, Error> {
+        let connection = self.acquire().await?;
+        let mut writer = PostgresWriter {
+            connection: Some(connection),
+            state: State::Running,
+            home: self.home.clone(),
+        };
+        writer.connection().execute(statement).await?;
+        writer.state = State::Open;
+        Ok(writer)
     }
 
     /// Has the caller's runtime run it, and this one's home own what it opens.
@@ -61,5 +70,64 @@ impl PostgresPool {
             future.as_mut().poll(context)
         })
         .await
+    }
+}
+
+/// A connection with a transaction. Dropped without [`commit`](Self::commit), it rolls back.
+#[derive(Debug)]
+pub struct PostgresWriter {
+    /// Always there, until it is dropped.
+    connection: Option<PoolConnection<Postgres>>,
+    state: State,
+    home: Handle,
+}
+
+impl PostgresWriter {
+    pub(crate) fn start(&mut self) -> Result<&mut PgConnection, Error> {
+        self.state.start()?;
+        Ok(self.connection())
+    }
+
+    #[expect(clippy::expect_used, reason = "only dropping the writer takes it away")]
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect("a writer has a connection")
+    }
+
+    /// Whatever the server refuses, it refuses the rest of the transaction too.
+    pub(crate) fn ended(&mut self, result: Result<(), &sqlx::Error>) {
+        self.state.ended(result, is_about_rows);
+    }
+
+    /// Not after a statement has failed: the server would answer with a rollback, and no error.
+    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+        match self.start()?.execute("COMMIT").await {
+            Ok(_) => {
+                self.state = State::Ended;
+                Ok(())
+            }
+            Err(error) => {
+                self.state = State::Broken(Class::of(&error));
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Drop for PostgresWriter {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        if self.state == State::Ended {
+            return;
+        }
+        // Back into the pool once it is known to be outside of a transaction. After what was
+        // cancelled, the answers to that come first. Without a transaction, it is a warning.
+        self.home.spawn(async move {
+            let rollback = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.execute("ROLLBACK"));
+            if !matches!(rollback.await, Ok(Ok(_))) {
+                connection.close_on_drop();
+            }
+        });
     }
 }

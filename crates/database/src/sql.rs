@@ -22,28 +22,36 @@
 /// is a `&mut Tx`.
 #[macro_export]
 macro_rules! sql {
-    (@on $engine:ident, $tx:ident, execute, $statement:expr $(, $argument:expr)* $(,)?) => {
+    (@on $engine:ident, $connection:ident, execute, $statement:expr $(, $argument:expr)* $(,)?) => {
         $crate::__sqlx::query::<$crate::__sqlx::$engine>($statement)
             $(.bind($argument))*
-            .execute($tx.connection())
+            .execute($connection)
             .await
             .map(|done| done.rows_affected())
     };
-    (@on $engine:ident, $tx:ident, $fetch:ident $row:ty, $statement:expr
+    (@on $engine:ident, $connection:ident, $fetch:ident $row:ty, $statement:expr
         $(, $argument:expr)* $(,)?) => {
         $crate::__sqlx::query_as::<$crate::__sqlx::$engine, $row>($statement)
             $(.bind($argument))*
-            .$fetch($tx.connection())
+            .$fetch($connection)
             .await
     };
     ($tx:expr, $($call:tt)+) => {
         match $tx {
-            $crate::Tx::Sqlite(tx) => {
-                $crate::sql!(@on Sqlite, tx, $($call)+).map_err(|error| tx.failed(error))
-            }
-            $crate::Tx::Postgres(tx) => {
-                $crate::sql!(@on Postgres, tx, $($call)+).map_err($crate::Error::from)
-            }
+            $crate::Tx::Sqlite(tx) => match tx.start() {
+                Ok(connection) => {
+                    let result = $crate::sql!(@on Sqlite, connection, $($call)+);
+                    tx.ended(result)
+                }
+                Err(error) => Err(error),
+            },
+            $crate::Tx::Postgres(tx) => match tx.start() {
+                Ok(connection) => {
+                    let result = $crate::sql!(@on Postgres, connection, $($call)+);
+                    tx.ended(result)
+                }
+                Err(error) => Err(error),
+            },
         }
     };
 }

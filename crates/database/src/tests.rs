@@ -5,7 +5,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::*;
 
-fn schema(text: &'static str) -> Migrator {
+pub(crate) fn schema(text: &'static str) -> Migrator {
     Migrator::with_migrations(vec![Migration::new(
         1,
         Cow::Borrowed("things"),
@@ -15,13 +15,13 @@ fn schema(text: &'static str) -> Migrator {
     )])
 }
 
-fn sqlite() -> Migrator {
+pub(crate) fn sqlite() -> Migrator {
     schema(
         "CREATE TABLE things (name TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL, id BLOB NOT NULL, yes INTEGER NOT NULL) STRICT",
     )
 }
 
-fn postgres() -> Migrator {
+pub(crate) fn postgres() -> Migrator {
     schema(
         "CREATE TABLE things (name TEXT PRIMARY KEY, at TIMESTAMPTZ NOT NULL, id UUID NOT NULL, yes BOOLEAN NOT NULL)",
     )
@@ -33,7 +33,7 @@ fn at(microseconds: i64) -> chrono::DateTime<chrono::Utc> {
     chrono::DateTime::from_timestamp_micros(microseconds).unwrap()
 }
 
-async fn insert(tx: &mut Tx, name: &str, microseconds: i64) -> Result<u64, Error> {
+pub(crate) async fn insert(tx: &mut Tx, name: &str, microseconds: i64) -> Result<u64, Error> {
     sql!(
         tx,
         execute,
@@ -45,8 +45,24 @@ async fn insert(tx: &mut Tx, name: &str, microseconds: i64) -> Result<u64, Error
     )
 }
 
+/// As many rows as one transaction needs more room for than is left anywhere.
+pub(crate) async fn insert_much(database: &Database, mark: &str) -> Result<(), Error> {
+    let mut tx = database.begin().await?;
+    for index in 0..100 {
+        let name = format!("{mark} {index} {}", "x".repeat(4000));
+        insert(&mut tx, &name, 0).await?;
+    }
+    tx.commit().await
+}
+
+pub(crate) async fn count(database: &Database) -> i64 {
+    let mut tx = database.read().await.unwrap();
+    let (count,) = sql!(&mut tx, fetch_one(i64,), "SELECT count(*) FROM things").unwrap();
+    count
+}
+
 /// How long the commit of this transaction waits, as the database calls it.
-async fn commit_level(tx: &mut Tx) -> String {
+pub(crate) async fn commit_level(tx: &mut Tx) -> String {
     match tx {
         // https://www.sqlite.org/pragma.html#pragma_synchronous
         Tx::Sqlite(_) => match sql!(tx, fetch_one(i64,), "PRAGMA synchronous").unwrap() {
@@ -146,7 +162,7 @@ async fn a_reader_cannot_write_to_sqlite() {
     let test = testing::TestDatabase::sqlite(&sqlite()).await;
     let mut tx = test.database.read().await.unwrap();
     let error = insert(&mut tx, "a", 0).await.unwrap_err();
-    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert!(matches!(error, Error::ReadOnly(_)), "{error:?}");
 }
 
 /// Its operator may bring it back, so clients are told to come again.

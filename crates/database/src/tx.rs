@@ -1,14 +1,17 @@
 //! [`Tx`]: one connection, reading or in a transaction.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+use sqlx::{PgConnection, Postgres, SqliteConnection};
 
 use crate::Error;
+use crate::postgres::PostgresWriter;
 use crate::readers::Reader;
+use crate::writer::Writer;
 
 /// One connection of a [`Database`](crate::Database), the argument of every store function.
 ///
-/// Dropped without [`commit`](Self::commit), a transaction is rolled back.
+/// Dropped without [`commit`](Self::commit), a transaction is rolled back. After an error that may
+/// have ended it (all but a [`Conflict`](Error::Conflict) on `SQLite`), nothing more runs in it.
 #[derive(Debug)]
 pub enum Tx {
     Sqlite(SqliteTx),
@@ -18,50 +21,61 @@ pub enum Tx {
 #[derive(Debug)]
 pub enum SqliteTx {
     Reading(Reader),
-    Writing(Transaction<'static, Sqlite>),
+    Writing(Writer),
 }
 
 #[derive(Debug)]
 pub enum PostgresTx {
     Reading(PoolConnection<Postgres>),
-    Writing(Transaction<'static, Postgres>),
+    Writing(PostgresWriter),
 }
 
 impl Tx {
     /// Makes the changes durable: when this returns, they are on the disk.
     pub async fn commit(self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(SqliteTx::Writing(transaction)) => transaction.commit().await?,
-            Self::Postgres(PostgresTx::Writing(transaction)) => transaction.commit().await?,
-            Self::Sqlite(SqliteTx::Reading(_)) | Self::Postgres(PostgresTx::Reading(_)) => {}
+            Self::Sqlite(SqliteTx::Writing(writer)) => writer.commit().await,
+            Self::Postgres(PostgresTx::Writing(writer)) => writer.commit().await,
+            Self::Sqlite(SqliteTx::Reading(_)) | Self::Postgres(PostgresTx::Reading(_)) => Ok(()),
         }
-        Ok(())
     }
 }
 
+// What `sql!` calls before and after a statement.
 impl SqliteTx {
-    pub fn connection(&mut self) -> &mut SqliteConnection {
+    #[doc(hidden)]
+    pub fn start(&mut self) -> Result<&mut SqliteConnection, Error> {
         match self {
-            Self::Reading(reader) => reader.connection(),
-            Self::Writing(transaction) => transaction,
+            Self::Reading(reader) => Ok(reader.connection()),
+            Self::Writing(writer) => writer.start(),
         }
     }
 
-    /// Notes that a statement failed. Called by [`sql!`](crate::sql!).
     #[doc(hidden)]
-    pub fn failed(&mut self, error: sqlx::Error) -> Error {
-        if let Self::Reading(reader) = self {
-            reader.failed();
+    pub fn ended<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, Error> {
+        match self {
+            Self::Reading(reader) if result.is_err() => reader.failed(),
+            Self::Reading(_) => {}
+            Self::Writing(writer) => writer.ended(result.as_ref().map(|_| ())),
         }
-        error.into()
+        Ok(result?)
     }
 }
 
 impl PostgresTx {
-    pub fn connection(&mut self) -> &mut PgConnection {
+    #[doc(hidden)]
+    pub fn start(&mut self) -> Result<&mut PgConnection, Error> {
         match self {
-            Self::Reading(connection) => connection,
-            Self::Writing(transaction) => transaction,
+            Self::Reading(connection) => Ok(connection),
+            Self::Writing(writer) => writer.start(),
         }
+    }
+
+    #[doc(hidden)]
+    pub fn ended<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, Error> {
+        if let Self::Writing(writer) = self {
+            writer.ended(result.as_ref().map(|_| ()));
+        }
+        Ok(result?)
     }
 }

@@ -32,8 +32,9 @@ use crate::{
 /// How long a certificate we make is valid. Its key is replaced by rotation long before.
 const CERTIFICATE_LIFETIME: TimeDelta = TimeDelta::days(3650);
 
-/// How far before now a certificate begins, for registries whose clock is behind.
-const CERTIFICATE_HEAD_START: TimeDelta = TimeDelta::hours(1);
+/// How far before now a certificate begins, for registries whose clock is behind, and for a first start
+/// with a clock that is put right, backwards, afterwards.
+const CERTIFICATE_HEAD_START: TimeDelta = TimeDelta::days(1);
 
 /// The algorithm that tokens are signed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -247,12 +247,16 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         registry::Error::SizeMismatch { digest, size } => {
             bad_request(Code::SizeInvalid, message).detail(json!({"digest": digest, "size": size}))
         }
-        registry::Error::DeletionDisabled | registry::Error::Maintenance => {
+        registry::Error::DeletionDisabled
+        | registry::Error::Maintenance
+        | registry::Error::DatabaseReadOnly(_) => {
             Answer::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
         }
         // 507 and not 503: the client tools that retry 503 in a tight loop (go-containerregistry,
         // containers/image) give up with the message instead; docker retries any 5xx.
-        registry::Error::StoreFull(_) | registry::Error::NoRoom { .. } => {
+        registry::Error::StoreFull(_)
+        | registry::Error::DatabaseFull(_)
+        | registry::Error::NoRoom { .. } => {
             Answer::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, message)
         }
         // DENIED, which no client tries again, and not TOOMANYREQUESTS, which podman does: nothing

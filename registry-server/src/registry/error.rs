@@ -83,6 +83,10 @@ pub enum Error {
     StoreUnavailable(#[source] std::io::Error),
     #[error("the registry's database is unavailable")]
     DatabaseUnavailable(#[source] database::Error),
+    #[error("the disk of the registry's database is full")]
+    DatabaseFull(#[source] database::Error),
+    #[error("the registry's database is read-only")]
+    DatabaseReadOnly(#[source] database::Error),
     /// A defect, or damage. Clients learn only that.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -114,6 +118,8 @@ impl From<database::Error> for Error {
             database::Error::Unavailable(_) | database::Error::Race(_) => {
                 Self::DatabaseUnavailable(error)
             }
+            database::Error::Full(_) => Self::DatabaseFull(error),
+            database::Error::ReadOnly(_) => Self::DatabaseReadOnly(error),
             database::Error::Conflict(_) | database::Error::Internal(_) => {
                 Self::Internal(Box::new(error))
             }

@@ -24,6 +24,9 @@ use crate::token::{IssueError, RefreshError};
 /// When to come back if the database is away.
 const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// When to come back if it takes no changes: an operator has to do something first.
+const READ_ONLY_RETRY_AFTER: Duration = Duration::from_mins(1);
+
 impl From<database::Error> for ApiError {
     fn from(error: database::Error) -> Self {
         match &error {
@@ -33,6 +36,25 @@ impl From<database::Error> for ApiError {
                     "a request had no database"
                 );
                 Self::unavailable("the database is unavailable", DATABASE_RETRY_AFTER)
+            }
+            database::Error::Full(_) => {
+                tracing::error!(
+                    error = &error as &(dyn StdError + 'static),
+                    "a request was refused"
+                );
+                Self::full("the disk of the accounts database is full: nothing can be changed")
+            }
+            // Not 405 as in the registry: it is no property of the address, and a standby that is
+            // promoted, or a disk that is mounted again, takes the same request.
+            database::Error::ReadOnly(_) => {
+                tracing::error!(
+                    error = &error as &(dyn StdError + 'static),
+                    "a request was refused"
+                );
+                Self::unavailable(
+                    "the accounts database is read-only: nothing can be changed",
+                    READ_ONLY_RETRY_AFTER,
+                )
             }
             // Whoever expects a conflict handles it before it comes here.
             database::Error::Conflict(_) | database::Error::Internal(_) => Self::internal(&error),

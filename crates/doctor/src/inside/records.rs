@@ -74,6 +74,10 @@ fn unreachable(shown: &str, error: &InspectError) -> Verdict {
             format!("{} is no SQLite database, or is damaged", path.display()),
             "correct `database.url`, or restore the backup",
         ),
+        InspectError::Damaged { path, damage } => Verdict::failure(
+            format!("{} is damaged: {damage}", path.display()),
+            "stop the server, and restore the backup (docs/backup.md)",
+        ),
         InspectError::Unreachable(reason) => Verdict::failure(
             format!("{shown} cannot be reached: {reason}"),
             "start PostgreSQL, and correct host and port in `database.url`",
@@ -151,6 +155,13 @@ mod tests {
             (
                 InspectError::NotADatabase("/x".into()),
                 "no SQLite database",
+            ),
+            (
+                InspectError::Damaged {
+                    path: "/x".into(),
+                    damage: reason(),
+                },
+                "is damaged",
             ),
             (
                 InspectError::File {

@@ -348,6 +348,18 @@ fn failures_of_our_own_are_told_apart_and_give_nothing_away() {
             true,
         ),
         (
+            registry::Error::from(database::Error::Full(sqlx::Error::RowNotFound)),
+            507,
+            "UNAVAILABLE",
+            false,
+        ),
+        (
+            registry::Error::from(database::Error::ReadOnly(sqlx::Error::RowNotFound)),
+            405,
+            "UNSUPPORTED",
+            false,
+        ),
+        (
             registry::Error::from(database::Error::Race(sqlx::Error::RowNotFound)),
             503,
             "UNAVAILABLE",

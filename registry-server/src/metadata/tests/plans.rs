@@ -30,7 +30,7 @@ async fn sqlite_searches_and_never_scans_or_sorts() {
     };
     for (purpose, statement) in STATEMENTS {
         let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
-            .fetch_all(tx.connection())
+            .fetch_all(tx.start().unwrap())
             .await
             .unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
@@ -71,7 +71,7 @@ async fn postgres_searches_and_never_scans_or_sorts() {
     let Tx::Postgres(mut tx) = read(&test.database).await else {
         unreachable!("a PostgreSQL database");
     };
-    let connection = tx.connection();
+    let connection = tx.start().unwrap();
     sqlx::raw_sql(FILL).execute(&mut *connection).await.unwrap();
     // The plan for whatever the arguments are, as a prepared statement has it after some runs.
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan")
