@@ -171,7 +171,10 @@ impl Application {
             let blobs = Arc::clone(&self.blobs);
             let check = Check::new("registry storage", move || {
                 let blobs = Arc::clone(&blobs);
-                async move { blobs.check().await.map(drop) }
+                async move {
+                    blobs.check_reading().await?;
+                    blobs.check_writing().await.map(drop)
+                }
             });
             checks.push(
                 check

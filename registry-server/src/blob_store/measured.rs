@@ -93,8 +93,12 @@ impl BlobStore for MeasuredStore {
         self.store.has_foreign_records().await
     }
 
-    async fn check(&self) -> Result<Capacity, BlobStoreError> {
-        self.store.check().await
+    async fn check_reading(&self) -> Result<(), BlobStoreError> {
+        self.store.check_reading().await
+    }
+
+    async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {
+        self.store.check_writing().await
     }
 }
 

@@ -189,8 +189,14 @@ impl BlobStore for FilesystemStore {
             .await
     }
 
-    async fn check(&self) -> Result<Capacity, BlobStoreError> {
-        self.blocking(|inner| check(inner.layout.base())).await
+    async fn check_reading(&self) -> Result<(), BlobStoreError> {
+        self.blocking(|inner| check_reading(inner.layout.base()))
+            .await
+    }
+
+    async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {
+        self.blocking(|inner| check_writing(inner.layout.base()))
+            .await
     }
 }
 
@@ -298,8 +304,16 @@ fn absent_is_fine(result: io::Result<()>) -> Result<(), BlobStoreError> {
     }
 }
 
+/// Looks for the first entry of the folder: a disk that has died does not answer.
+fn check_reading(base: &Path) -> Result<(), BlobStoreError> {
+    if let Some(entry) = std::fs::read_dir(base)?.next() {
+        entry?;
+    }
+    Ok(())
+}
+
 /// Writes and removes a small file, and asks for the free space.
-fn check(base: &Path) -> Result<Capacity, BlobStoreError> {
+fn check_writing(base: &Path) -> Result<Capacity, BlobStoreError> {
     static PROBES: AtomicU64 = AtomicU64::new(0);
     let probe = base.join(format!(
         ".probe-{}-{}",
