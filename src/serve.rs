@@ -46,7 +46,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let clock = auth_server::clock::Clock::system();
     let application = auth_server::Application::build(settings, clock).await?;
     show_generated_password("admin", application.generated_password())?;
-    let health = host.watch(application.health());
+    let health = host.watch(application.health(), false);
     application.register_metrics(&host.metrics);
     application.spawn_jobs(&host.shutdown, &host.reload);
 
@@ -105,7 +105,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         application.generated_password(),
     )?;
     application.register_metrics(&host.metrics);
-    let health = host.watch(application.health());
+    let health = host.watch(application.health(), configuration.health.strict);
     application.spawn_jobs(&host.shutdown, &host.reload);
 
     let address = match http.net {
@@ -275,8 +275,13 @@ impl Host {
         }
     }
 
-    pub fn watch(&self, checks: Vec<Check>) -> Health {
-        let health = Health::start(checks, &self.shutdown);
+    /// `strict`: `/readyz` is to answer 503 while the service is degraded.
+    pub fn watch(&self, checks: Vec<Check>, strict: bool) -> Health {
+        let health = if strict {
+            Health::start_strict(checks, &self.shutdown)
+        } else {
+            Health::start(checks, &self.shutdown)
+        };
         health.register(&self.metrics);
         health
     }

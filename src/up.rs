@@ -42,7 +42,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     serve::show_generated_password(registry_server::FIRST_USER, generated)?;
     registry.register_metrics(&host.metrics);
     let checks = auth.health().into_iter().chain(registry.health()).collect();
-    let health = host.watch(checks);
+    let health = host.watch(checks, configuration.health.strict);
     auth.register_metrics(&host.metrics);
     auth.spawn_jobs(&host.shutdown, &host.reload);
     registry.spawn_jobs(&host.shutdown, &host.reload);

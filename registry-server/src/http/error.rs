@@ -245,7 +245,10 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         registry::Error::SizeMismatch { digest, size } => {
             bad_request(Code::SizeInvalid, message).detail(json!({"digest": digest, "size": size}))
         }
-        registry::Error::DeletionDisabled | registry::Error::Maintenance => {
+        // What distribution answers if it is read-only for maintenance; no client tries it again.
+        registry::Error::DeletionDisabled
+        | registry::Error::Maintenance
+        | registry::Error::StoreReadOnly(_) => {
             Answer::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
         }
         // 507 and not 503: the client tools that retry 503 in a tight loop (go-containerregistry,
@@ -253,9 +256,9 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         registry::Error::StoreFull(_) => {
             Answer::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, message)
         }
-        registry::Error::StoreReadOnly(_)
-        | registry::Error::StoreUnavailable(_)
-        | registry::Error::DatabaseUnavailable(_) => unavailable(message),
+        registry::Error::StoreUnavailable(_) | registry::Error::DatabaseUnavailable(_) => {
+            unavailable(message)
+        }
         registry::Error::Internal(_) => Answer::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             Code::Unknown,

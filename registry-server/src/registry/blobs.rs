@@ -1,6 +1,6 @@
 //! Blobs: pulling, and taking them out of a repository.
 
-use super::{Error, REVIEW_DELAY, Registry};
+use super::{Error, REVIEW_DELAY, Registry, unless_unwritable};
 use crate::auth::{Authorized, Delete, Pull};
 use crate::blob_store::{Blob, BlobStoreError};
 use crate::metadata;
@@ -58,11 +58,13 @@ impl Registry {
             .is_some_and(|due| due < now + REVIEW_DELAY / 2)
             && !self.rules.load().read_only
         {
-            self.transaction(async |tx, now| {
-                let due = now + REVIEW_DELAY;
-                Ok(metadata::reviews::postpone_blob(tx, digest, due).await?)
-            })
-            .await?;
+            let put_off = self
+                .transaction(async |tx, now| {
+                    let due = now + REVIEW_DELAY;
+                    Ok(metadata::reviews::postpone_blob(tx, digest, due).await?)
+                })
+                .await;
+            unless_unwritable(put_off)?;
         }
         Ok(size)
     }

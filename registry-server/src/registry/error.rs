@@ -57,9 +57,12 @@ pub enum Error {
     #[error("the registry is read-only for maintenance")]
     Maintenance,
 
-    #[error("the registry's storage is full")]
+    #[error("the registry's storage is full: nothing can be pushed until its operator makes room")]
     StoreFull(#[source] std::io::Error),
-    #[error("the registry's storage cannot be written to")]
+    #[error(
+        "the registry's storage is read-only: nothing can be pushed or deleted until its operator \
+         makes it writable"
+    )]
     StoreReadOnly(#[source] std::io::Error),
     #[error("the registry's storage is unavailable")]
     StoreUnavailable(#[source] std::io::Error),

@@ -119,14 +119,18 @@ impl BlobStore for FilesystemStore {
         let path = self.0.layout.blob(digest);
         let file = match open_cached(&path) {
             Some(file) => FileBlob::new(file)?,
-            None => run_blocking(move || Ok(FileBlob::new(File::open(path)?)?)).await?,
+            None => run_blocking(move || Ok(FileBlob::new(File::open(path)?)?))
+                .await
+                .map_err(BlobStoreError::while_reading)?,
         };
         Ok(Blob::file(file))
     }
 
     async fn size(&self, digest: &Digest) -> Result<u64, BlobStoreError> {
         let path = self.0.layout.blob(digest);
-        run_blocking(move || Ok(std::fs::metadata(path)?.len())).await
+        run_blocking(move || Ok(std::fs::metadata(path)?.len()))
+            .await
+            .map_err(BlobStoreError::while_reading)
     }
 
     async fn delete(&self, digest: &Digest) -> Result<(), BlobStoreError> {
@@ -192,6 +196,7 @@ impl BlobStore for FilesystemStore {
     async fn check_reading(&self) -> Result<(), BlobStoreError> {
         self.blocking(|inner| check_reading(inner.layout.base()))
             .await
+            .map_err(BlobStoreError::while_reading)
     }
 
     async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {

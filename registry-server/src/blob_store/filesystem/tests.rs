@@ -205,6 +205,8 @@ async fn a_lost_root_fails_the_checks() {
     std::fs::remove_dir_all(folder.path().join("docker")).unwrap();
     store.check_reading().await.unwrap_err();
     store.check_writing().await.unwrap_err();
+    std::fs::write(folder.path().join("docker"), "a file").unwrap();
+    store.check_reading().await.unwrap_err();
 }
 
 #[tokio::test]
