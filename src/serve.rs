@@ -228,9 +228,16 @@ pub fn show_generated_password(user: &str, password: Option<&SecretString>) -> R
 pub fn announce(what: &str, server: &Server) -> Result<(), Failure> {
     if let Some(bound) = server.bound().first() {
         let scheme = if bound.tls { "https" } else { "http" };
-        output::line(&format!("{what} is ready: {scheme}://{}", bound.address))?;
+        say(&format!("{what} is ready: {scheme}://{}", bound.address));
     }
     supervisor::ready()
+}
+
+/// For people. A server whose output goes to a full disk starts all the same.
+pub fn say(sentence: &str) {
+    if let Err(error) = output::line(sentence) {
+        tracing::warn!(%error, "cannot write to the standard output");
+    }
 }
 
 /// What a process has once, however many servers it runs.

@@ -14,7 +14,7 @@ use service::server::{AccessLog, Address, Listener, Server, ServerOptions};
 use crate::cli;
 use crate::failure::Failure;
 use crate::serve::{self, Host, RegistryStart};
-use crate::{output, supervisor};
+use crate::supervisor;
 
 /// `up`
 pub async fn up(options: &cli::Up) -> Result<(), Failure> {
@@ -169,8 +169,8 @@ fn greet(listen: &str, server: &Server) -> Result<(), Failure> {
         (_, Some(bound)) if listen.ends_with(":0") => bound.address.to_string(),
         _ => listen.to_owned(),
     };
-    output::line(&format!(
+    serve::say(&format!(
         "Portcullis is ready: http://{host}\nLog in with:         docker login {host} --username admin"
-    ))?;
+    ));
     supervisor::ready()
 }
