@@ -50,7 +50,7 @@ pub async fn auth(file: Option<&Path>) -> Result<(), Failure> {
     let _occupancy = occupy(&settings.database_url(), "auth serve", &address)?;
     let application = auth_server::Application::build(settings, clock).await?;
     show_generated_password("admin", application.generated_password())?;
-    let health = host.watch(application.health());
+    let health = host.watch(application.health(), false);
     application.register_metrics(&host.metrics);
     application.spawn_jobs(&host.shutdown, &host.reload);
 
@@ -110,7 +110,7 @@ pub async fn registry(file: Option<&Path>) -> Result<(), Failure> {
         application.generated_password(),
     )?;
     application.register_metrics(&host.metrics);
-    let health = host.watch(application.health());
+    let health = host.watch(application.health(), configuration.health.strict);
     application.spawn_jobs(&host.shutdown, &host.reload);
 
     let address = match http.net {
@@ -247,9 +247,16 @@ pub fn show_generated_password(user: &str, password: Option<&SecretString>) -> R
 pub fn announce(what: &str, server: &Server) -> Result<(), Failure> {
     if let Some(bound) = server.bound().first() {
         let scheme = if bound.tls { "https" } else { "http" };
-        output::line(&format!("{what} is ready: {scheme}://{}", bound.address))?;
+        say(&format!("{what} is ready: {scheme}://{}", bound.address));
     }
     supervisor::ready()
+}
+
+/// For people. A server whose output goes to a full disk starts all the same.
+pub fn say(sentence: &str) {
+    if let Err(error) = output::line(sentence) {
+        tracing::warn!(%error, "cannot write to the standard output");
+    }
 }
 
 /// What a process has once, however many servers it runs.
@@ -294,8 +301,13 @@ impl Host {
         }
     }
 
-    pub fn watch(&self, checks: Vec<Check>) -> Health {
-        let health = Health::start(checks, &self.shutdown);
+    /// `strict`: `/readyz` is to answer 503 while the service is degraded.
+    pub fn watch(&self, checks: Vec<Check>, strict: bool) -> Health {
+        let health = if strict {
+            Health::start_strict(checks, &self.shutdown)
+        } else {
+            Health::start(checks, &self.shutdown)
+        };
         health.register(&self.metrics);
         health
     }

@@ -14,7 +14,7 @@ use service::server::{AccessLog, Address, Listener, Server, ServerOptions};
 use crate::cli;
 use crate::failure::Failure;
 use crate::serve::{self, Host, RegistryStart};
-use crate::{output, supervisor};
+use crate::supervisor;
 
 /// `up`
 pub async fn up(options: &cli::Up) -> Result<(), Failure> {
@@ -44,7 +44,7 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     serve::show_generated_password(registry_server::FIRST_USER, generated)?;
     registry.register_metrics(&host.metrics);
     let checks = auth.health().into_iter().chain(registry.health()).collect();
-    let health = host.watch(checks);
+    let health = host.watch(checks, configuration.health.strict);
     auth.register_metrics(&host.metrics);
     auth.spawn_jobs(&host.shutdown, &host.reload);
     registry.spawn_jobs(&host.shutdown, &host.reload);
@@ -171,8 +171,8 @@ fn greet(listen: &str, server: &Server) -> Result<(), Failure> {
         (_, Some(bound)) if listen.ends_with(":0") => bound.address.to_string(),
         _ => listen.to_owned(),
     };
-    output::line(&format!(
+    serve::say(&format!(
         "Portcullis is ready: http://{host}\nLog in with:         docker login {host} --username admin"
-    ))?;
+    ));
     supervisor::ready()
 }

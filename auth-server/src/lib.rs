@@ -28,7 +28,7 @@ use actix_web::web::{Data, ServiceConfig};
 use database::{Database, Schema};
 use registry_token::{Access, Audience, Claims, Denials};
 use secrecy::SecretString;
-use service::health::Check;
+use service::health::{Check, Failure};
 use service::metrics::Metrics;
 use service::shutdown::{Reload, Shutdown};
 
@@ -168,8 +168,12 @@ impl Application {
             }),
             Check::new("auth_database_writing", move || {
                 let database = for_writing.clone();
-                async move { database.check_writing().await }
-            }),
+                async move {
+                    let written = database.check_writing().await;
+                    written.map_err(|error| Failure::because(why_not_changed(&error), error))
+                }
+            })
+            .degrades(),
             Check::new("auth_signing_key", move || {
                 let checked = check_signing_key(&issuer);
                 async move { checked }
@@ -199,6 +203,18 @@ impl Application {
     /// Closes the database; the last thing to do.
     pub async fn close(&self) {
         self.state.database.close().await;
+    }
+}
+
+/// For strangers, who may read it at `/readyz`.
+fn why_not_changed(error: &database::Error) -> &'static str {
+    match error {
+        database::Error::Full(_) => "the disk is full",
+        database::Error::ReadOnly(_) => "it is read-only",
+        database::Error::Unavailable(_)
+        | database::Error::Conflict(_)
+        | database::Error::Race(_)
+        | database::Error::Internal(_) => "it cannot be written",
     }
 }
 

@@ -211,30 +211,22 @@ impl Application {
         metrics.register_collector(self.metrics.clone());
     }
 
-    /// What the registry cannot do without.
+    /// What the registry needs. While it can only be read from, it is degraded, and serves pulls.
     pub fn health(&self) -> Vec<Check> {
-        let database = self.database.clone();
-        let mut checks = vec![Check::new("registry database", move || {
-            let database = database.clone();
-            async move { database.ping().await }
-        })];
+        let (database, registry) = (&self.database, &self.state.registry);
+        let mut checks = vec![
+            checks::database(database),
+            checks::database_writing(database, registry),
+        ];
         let health = &self.settings.health;
         if let Some(keys) = self.key_check() {
             checks.push(keys);
         }
         checks.extend(checks::configured(health));
         if let Some(storage) = health.storage {
-            let blobs = Arc::clone(&self.blobs);
-            let check = Check::new("registry storage", move || {
-                let blobs = Arc::clone(&blobs);
-                async move { blobs.check().await.map(drop) }
-            });
-            checks.push(
-                check
-                    .stops_service()
-                    .interval(storage.interval)
-                    .threshold(storage.threshold),
-            );
+            checks.push(checks::storage(&self.blobs, storage));
+            checks.push(checks::storage_writing(&self.blobs, storage, registry));
+            checks.push(checks::storage_and_database(registry));
         }
         checks
     }
@@ -388,7 +380,7 @@ mod tests {
             let answer = test::call_service(&app, request).await;
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
         }
-        assert_eq!(application.health().len(), 2);
+        assert_eq!(application.health().len(), 4);
         let report = application.sweep(None, false).await.unwrap();
         assert_eq!(report, jobs::SweepReport::default());
         application.close().await;

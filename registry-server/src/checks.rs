@@ -1,13 +1,124 @@
-//! What the section `health` asks to be watched: files, and other servers.
+//! What is watched: the database and the storage, and what the section `health` names.
 //! <https://distribution.github.io/distribution/about/configuration/#health>
+//!
+//! Reading and writing are watched apart. What cannot be read stops the registry; what cannot be
+//! written only degrades it, since pulls go on. A registry that is read-only for maintenance writes
+//! nothing, its checks included: it may be on a disk that is mounted read-only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use service::health::Check;
+use database::Database;
+use service::health::{Check, Failure};
 
-use crate::config::{FileCheck, HealthSettings, HttpCheck, TcpCheck};
+use crate::blob_store::{BlobStore, BlobStoreError};
+use crate::config::{FileCheck, HealthSettings, HttpCheck, StorageCheck, TcpCheck};
+use crate::identity::Standing;
+use crate::registry::Registry;
 
-/// The checks; while one of them fails, the registry is out of service.
+pub fn database(database: &Database) -> Check {
+    let database = database.clone();
+    Check::new("registry database", move || {
+        let database = database.clone();
+        async move { database.ping().await }
+    })
+}
+
+pub fn database_writing(database: &Database, registry: &Arc<Registry>) -> Check {
+    let (database, registry) = (database.clone(), Arc::clone(registry));
+    Check::new("registry database: writing", move || {
+        let (database, registry) = (database.clone(), Arc::clone(&registry));
+        async move {
+            if registry.rules().read_only {
+                return Ok(());
+            }
+            let written = database.check_writing().await;
+            written.map_err(|error| Failure::because(why_not_changed(&error), error))
+        }
+    })
+    .degrades()
+}
+
+fn why_not_changed(error: &database::Error) -> &'static str {
+    match error {
+        database::Error::Full(_) => "the disk is full",
+        database::Error::ReadOnly(_) => "it is read-only",
+        database::Error::Unavailable(_)
+        | database::Error::Conflict(_)
+        | database::Error::Race(_)
+        | database::Error::Internal(_) => "it cannot be written",
+    }
+}
+
+pub fn storage(blobs: &Arc<dyn BlobStore>, settings: StorageCheck) -> Check {
+    let blobs = Arc::clone(blobs);
+    Check::new("registry storage", move || {
+        let blobs = Arc::clone(&blobs);
+        async move { blobs.check_reading().await }
+    })
+    .stops_service()
+    .interval(settings.interval)
+    .threshold(settings.threshold)
+}
+
+pub fn storage_writing(
+    blobs: &Arc<dyn BlobStore>,
+    settings: StorageCheck,
+    registry: &Arc<Registry>,
+) -> Check {
+    let (blobs, registry) = (Arc::clone(blobs), Arc::clone(registry));
+    Check::new("registry storage: writing", move || {
+        let (blobs, registry) = (Arc::clone(&blobs), Arc::clone(&registry));
+        async move {
+            if registry.rules().read_only {
+                return Ok(());
+            }
+            match blobs.check_writing().await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Failure::because(why_not_written(&error), error)),
+            }
+        }
+    })
+    .degrades()
+    .interval(settings.interval)
+    .threshold(settings.threshold)
+}
+
+fn why_not_written(error: &BlobStoreError) -> &'static str {
+    match error {
+        BlobStoreError::NoSpace(_) => "the disk is full",
+        BlobStoreError::ReadOnly(_) => "it is read-only",
+        BlobStoreError::NotFound
+        | BlobStoreError::Busy
+        | BlobStoreError::DigestMismatch { .. }
+        | BlobStoreError::Damaged(_)
+        | BlobStoreError::Unavailable(_) => "it cannot be written",
+    }
+}
+
+/// How often storage and database are compared. Nothing is removed without comparing them, either.
+const COMPARED: Duration = Duration::from_secs(60);
+
+pub fn storage_and_database(registry: &Arc<Registry>) -> Check {
+    let registry = Arc::clone(registry);
+    Check::new("registry storage: its database", move || {
+        let registry = Arc::clone(&registry);
+        async move {
+            match registry.standing(true).await {
+                Ok(Standing::Together { .. }) => Ok(()),
+                Ok(Standing::DatabaseOlder { .. }) => Err(Failure::because(
+                    "the database is an older copy",
+                    "the database is an older copy: nothing is removed from the storage",
+                )),
+                Err(error) => Err(Failure::because("they do not go together", error)),
+            }
+        }
+    })
+    .degrades()
+    .interval(COMPARED)
+}
+
+/// The checks that the configuration names; while one of them fails, the registry is out of service.
 pub fn configured(health: &HealthSettings) -> Vec<Check> {
     let files = health.files.iter().map(file);
     let http = health.http.iter().map(http);

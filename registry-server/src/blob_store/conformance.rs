@@ -568,7 +568,8 @@ pub(super) async fn a_storage_knows_who_it_is(backend: &impl Backend) {
 
 pub(super) async fn the_store_is_healthy(backend: &impl Backend) {
     let store = backend.store().await;
-    let capacity = store.check().await.unwrap();
+    store.check_reading().await.unwrap();
+    let capacity = store.check_writing().await.unwrap();
     if let (Some(total), Some(available)) = (capacity.total, capacity.available) {
         assert!(0 < available && available <= total, "{capacity:?}");
     }

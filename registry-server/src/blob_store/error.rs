@@ -46,6 +46,16 @@ impl From<io::Error> for BlobStoreError {
     }
 }
 
+impl BlobStoreError {
+    /// Of what was only read: a file that may not be opened does not make the store read-only.
+    pub(super) fn while_reading(self) -> Self {
+        match self {
+            Self::ReadOnly(error) => Self::Unavailable(error),
+            error => error,
+        }
+    }
+}
+
 impl From<Errno> for BlobStoreError {
     fn from(error: Errno) -> Self {
         io::Error::from(error).into()

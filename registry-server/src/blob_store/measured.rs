@@ -131,8 +131,12 @@ impl BlobStore for MeasuredStore {
         self.store.capacity().await
     }
 
-    async fn check(&self) -> Result<Capacity, BlobStoreError> {
-        self.store.check().await
+    async fn check_reading(&self) -> Result<(), BlobStoreError> {
+        self.store.check_reading().await
+    }
+
+    async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {
+        self.store.check_writing().await
     }
 }
 

@@ -131,8 +131,12 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// How much room there is.
     async fn capacity(&self) -> Result<Capacity, BlobStoreError>;
 
-    /// Whether the store can take and return bytes at all, for health checks.
-    async fn check(&self) -> Result<Capacity, BlobStoreError>;
+    /// Whether the store can return bytes at all, for health checks. Writes nothing: a store that is
+    /// full or read-only passes.
+    async fn check_reading(&self) -> Result<(), BlobStoreError>;
+
+    /// Whether the store can take bytes, and how much room there is, for health checks.
+    async fn check_writing(&self) -> Result<Capacity, BlobStoreError>;
 }
 
 /// Takes the bytes of one append. Dropping it gives up what was not [finished](Self::finish), but the

@@ -1,4 +1,4 @@
-//! The section `health`: what is watched, beside the database and the keys.
+//! The section `health`: what is watched, beside the database and the keys, and what comes of it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use super::settings::{InvalidSettings, StorageCheck, invalid, positive};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Health {
+    /// Ours: whether a registry that cannot be written is as bad as one that cannot be read.
+    pub strict: bool,
     pub storagedriver: StorageHealth,
     /// Files that say the registry is out of order as long as they exist.
     pub file: Vec<FileHealth>,

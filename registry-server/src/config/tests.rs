@@ -217,6 +217,7 @@ fn files_and_other_servers_are_watched() {
     let settings = read(&format!(
         "{MINIMAL}
 health:
+  strict: true
   storagedriver: {{enabled: false}}
   file: [{{file: /path/to/checked/file, interval: 20s}}]
   http:

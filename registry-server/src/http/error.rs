@@ -247,8 +247,10 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
         registry::Error::SizeMismatch { digest, size } => {
             bad_request(Code::SizeInvalid, message).detail(json!({"digest": digest, "size": size}))
         }
+        // What distribution answers if it is read-only for maintenance; no client tries it again.
         registry::Error::DeletionDisabled
         | registry::Error::Maintenance
+        | registry::Error::StoreReadOnly(_)
         | registry::Error::DatabaseReadOnly(_) => {
             Answer::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
         }
@@ -266,7 +268,6 @@ fn registry_answer(error: &registry::Error, message: String) -> Answer {
                 .detail(json!({"limit": limit}))
         }
         registry::Error::ContentSwept
-        | registry::Error::StoreReadOnly(_)
         | registry::Error::StoreUnavailable(_)
         | registry::Error::DatabaseUnavailable(_) => unavailable(message),
         registry::Error::Internal(_) => Answer::new(

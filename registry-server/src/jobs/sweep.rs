@@ -80,6 +80,17 @@ pub enum SweepError {
     ForeignStorage,
 }
 
+impl SweepError {
+    fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(database::Error::Full(_))
+                | Self::Uploads(crate::registry::Error::DatabaseFull(_))
+                | Self::Identity(IdentityError::Database(database::Error::Full(_)))
+        )
+    }
+}
+
 /// What counts as left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepOptions {
@@ -95,7 +106,27 @@ pub struct SweepOptions {
 }
 
 /// Removes leftovers. Nothing is, if storage and database do not go together.
+///
+/// On a full disk, not even what frees room can be written down: then the reserve of the database is given up.
 pub async fn sweep(
+    database: &Database,
+    store: &dyn BlobStore,
+    registry: &Registry,
+    now: DateTime<Utc>,
+    options: SweepOptions,
+) -> Result<SweepReport, SweepError> {
+    let sweep = async || sweep_once(database, store, registry, now, options).await;
+    match sweep().await {
+        Err(error) if error.is_full() && database.release_reserve().await? => {
+            let swept = sweep().await;
+            database.keep_reserve().await;
+            swept
+        }
+        swept => swept,
+    }
+}
+
+async fn sweep_once(
     database: &Database,
     store: &dyn BlobStore,
     registry: &Registry,

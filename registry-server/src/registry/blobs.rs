@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Error, REVIEW_DELAY, Registry};
+use super::{Error, REVIEW_DELAY, Registry, unless_unwritable};
 use crate::auth::{Authorized, Delete, Pull, Push};
 use crate::blob_store::{Blob, BlobStoreError};
 use crate::metadata;
@@ -75,11 +75,13 @@ impl Registry {
             .is_some_and(|due| due < now + REVIEW_DELAY / 2)
             && !self.rules.load().read_only
         {
-            self.transaction(async |tx, now| {
-                let due = now + REVIEW_DELAY;
-                Ok(metadata::reviews::postpone_blob(tx, digest, due).await?)
-            })
-            .await?;
+            let put_off = self
+                .transaction(async |tx, now| {
+                    let due = now + REVIEW_DELAY;
+                    Ok(metadata::reviews::postpone_blob(tx, digest, due).await?)
+                })
+                .await;
+            unless_unwritable(put_off)?;
         }
         Ok(linked.size)
     }

@@ -75,9 +75,12 @@ pub enum Error {
     /// What is announced does not fit, or nothing would.
     #[error("the registry's storage has no room for {}", needed(*bytes))]
     NoRoom { bytes: Option<u64> },
-    #[error("the registry's storage is full")]
+    #[error("the registry's storage is full: nothing can be pushed until its operator makes room")]
     StoreFull(#[source] std::io::Error),
-    #[error("the registry's storage cannot be written to")]
+    #[error(
+        "the registry's storage is read-only: nothing can be pushed or deleted until its operator \
+         makes it writable"
+    )]
     StoreReadOnly(#[source] std::io::Error),
     #[error("the registry's storage is unavailable")]
     StoreUnavailable(#[source] std::io::Error),

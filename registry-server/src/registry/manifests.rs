@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Error, REVIEW_DELAY, Registry};
+use super::{Error, REVIEW_DELAY, Registry, unless_unwritable};
 use crate::auth::{Authorized, Delete, Pull, Push};
 use crate::metadata;
 use crate::metadata::manifests::{NewManifest, Put, StoredManifest};
@@ -51,11 +51,13 @@ impl Registry {
         if manifest.review_due_at.is_some_and(|due| due < soon) && !self.rules.load().read_only {
             let repository = access.repository();
             let digest = &manifest.digest;
-            self.transaction(async |tx, now| {
-                let due = now + REVIEW_DELAY;
-                Ok(metadata::reviews::postpone_manifest(tx, repository, digest, due).await?)
-            })
-            .await?;
+            let put_off = self
+                .transaction(async |tx, now| {
+                    let due = now + REVIEW_DELAY;
+                    Ok(metadata::reviews::postpone_manifest(tx, repository, digest, due).await?)
+                })
+                .await;
+            unless_unwritable(put_off)?;
         }
         Ok(manifest)
     }

@@ -217,3 +217,24 @@ fn open_blobs() -> u64 {
         (files / OPEN_BLOBS_PART).clamp(FEWEST_OPEN_BLOBS, OPEN_BLOBS)
     })
 }
+
+/// What to make of a review that a `HEAD` meant to put off: where the database takes no changes, the
+/// answer is given all the same.
+///
+/// The client relies on the review being put off, and loses nothing. Who cannot write cannot collect either;
+/// and if another replica still can (this one has lost the primary, say), its push ends with a manifest,
+/// which is accepted only if everything that it needs is there then.
+fn unless_unwritable(put_off: Result<(), Error>) -> Result<(), Error> {
+    match put_off {
+        Err(
+            Error::DatabaseUnavailable(error)
+            | Error::DatabaseFull(error)
+            | Error::DatabaseReadOnly(error),
+        ) => {
+            // The health check warns of it, and once.
+            tracing::debug!(%error, "a review cannot be put off");
+            Ok(())
+        }
+        put_off => put_off,
+    }
+}

@@ -6,7 +6,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
-use super::{Health, State};
+use super::{Health, Standing, State, Watched};
 
 const LIVENESS: &str = "/healthz";
 const READINESS: &str = "/readyz";
@@ -55,38 +55,51 @@ impl Health {
 
     fn ready_answer(&self) -> HttpResponse {
         let checks: serde_json::Map<String, Value> = self
-            .states()
+            .checks()
             .iter()
-            .map(|(name, state)| {
-                let word = match state {
-                    State::Starting => "starting",
-                    State::Passing => "ok",
-                    State::Failing(_) => "failing",
-                };
-                (name.clone(), json!({ "status": word }))
-            })
+            .map(|(name, check)| (name.clone(), told_to_anybody(check)))
             .collect();
         let status = if self.0.shutdown.has_begun() {
             "stopping"
-        } else if self.is_passing() {
-            "ok"
         } else {
-            "unavailable"
+            match self.standing() {
+                Standing::Whole => "ok",
+                Standing::Degraded => "degraded",
+                Standing::Unavailable => "unavailable",
+            }
         };
         answer(self.is_ready()).json(json!({ "status": status, "checks": checks }))
     }
 
     fn debug_answer(&self) -> HttpResponse {
         let failing: serde_json::Map<String, Value> = self
-            .states()
+            .checks()
             .iter()
-            .filter_map(|(name, state)| match state {
+            .filter_map(|(name, check)| match &check.state {
                 State::Passing => None,
                 State::Starting => Some((name.clone(), "not checked yet".into())),
-                State::Failing(error) => Some((name.clone(), error.as_str().into())),
+                State::Failing(failure) => Some((name.clone(), failure.error.as_str().into())),
             })
             .collect();
-        answer(failing.is_empty()).json(failing)
+        // A distribution that says 503 here answers nothing else to anybody, so whoever watches this
+        // address takes such a registry out of service. One that only cannot write says 200: it does
+        // not look.
+        answer(self.is_good_enough()).json(failing)
+    }
+}
+
+/// The state of a check, and why: in words that say nothing of the inside.
+fn told_to_anybody(check: &Watched) -> Value {
+    match (&check.state, check.degrades) {
+        (State::Starting, _) => json!({ "status": "starting" }),
+        (State::Passing, _) => json!({ "status": "ok" }),
+        (State::Failing(failure), degrades) => {
+            let word = if degrades { "degraded" } else { "failing" };
+            match failure.reason {
+                Some(reason) => json!({ "status": word, "reason": reason }),
+                None => json!({ "status": word }),
+            }
+        }
     }
 }
 

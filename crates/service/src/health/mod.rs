@@ -7,8 +7,12 @@
 //! - `/debug/health` answers as distribution's does: 200 `{}`, or 503 with a map from the check to
 //!   its error.
 //!
-//! A check may also stop the whole service ([`Check::stops_service`]): while it fails, the server
+//! A check may stop the whole service ([`Check::stops_service`]): while it fails, the server
 //! answers every request with 503, so that a load balancer that knows no probe turns elsewhere.
+//!
+//! A check may merely degrade it ([`Check::degrades`]): a registry whose disk is full serves pulls, and
+//! would not if probes took it out of service. Then both addresses name the check and stay at 200. Whoever
+//! would rather have 503 asks for it (`strict`); requests that come all the same are answered.
 //!
 //! Checks run in the background at their interval. A probe reads the last result, so that probing
 //! is cheap and an attacker cannot make us ask the database.
@@ -20,7 +24,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
@@ -28,7 +32,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
 pub(crate) use self::answers::is_probe;
-pub use self::check::Check;
+pub use self::check::{Check, Failure};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -37,7 +41,32 @@ enum State {
     /// Not known yet.
     Starting,
     Passing,
-    Failing(String),
+    Failing(Failure),
+}
+
+#[derive(Debug)]
+struct Watched {
+    degrades: bool,
+    state: State,
+}
+
+/// From the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Whole,
+    /// What fails is nothing that the service cannot go on without.
+    Degraded,
+    Unavailable,
+}
+
+impl Watched {
+    fn standing(&self) -> Standing {
+        match (&self.state, self.degrades) {
+            (State::Passing, _) => Standing::Whole,
+            (State::Failing(_), true) => Standing::Degraded,
+            (State::Failing(_), false) | (State::Starting, _) => Standing::Unavailable,
+        }
+    }
 }
 
 /// The results of all checks. Clones share them.
@@ -46,11 +75,11 @@ pub struct Health(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    states: Mutex<BTreeMap<String, State>>,
-    /// All checks pass; kept beside the states for those who ask at every request.
-    passing: AtomicBool,
-    /// How many checks fail that stop the service.
+    checks: Mutex<BTreeMap<String, Watched>>,
+    /// How many checks fail that stop the service; kept beside them for those who ask at every request.
     stopping: AtomicUsize,
+    /// Less than everything is not enough.
+    strict: bool,
     shutdown: Shutdown,
 }
 
@@ -58,9 +87,9 @@ impl Default for Health {
     /// Of a service that needs nothing.
     fn default() -> Self {
         Self(Arc::new(Inner {
-            states: Mutex::default(),
-            passing: AtomicBool::new(true),
+            checks: Mutex::default(),
             stopping: AtomicUsize::new(0),
+            strict: false,
             shutdown: Shutdown::new(),
         }))
     }
@@ -69,15 +98,32 @@ impl Default for Health {
 impl Health {
     /// Starts the checks, in the current runtime, until `shutdown` begins.
     pub fn start(checks: impl IntoIterator<Item = Check>, shutdown: &Shutdown) -> Self {
+        Self::watch_all(checks, false, shutdown)
+    }
+
+    /// The same for who wants `/readyz` to answer 503 while the service is degraded.
+    pub fn start_strict(checks: impl IntoIterator<Item = Check>, shutdown: &Shutdown) -> Self {
+        Self::watch_all(checks, true, shutdown)
+    }
+
+    fn watch_all(
+        checks: impl IntoIterator<Item = Check>,
+        strict: bool,
+        shutdown: &Shutdown,
+    ) -> Self {
         let checks: Vec<Check> = checks.into_iter().collect();
-        let states = checks
+        let starting = |check: &Check| Watched {
+            degrades: check.degrades,
+            state: State::Starting,
+        };
+        let watched = checks
             .iter()
-            .map(|check| (check.name.clone(), State::Starting))
+            .map(|check| (check.name.clone(), starting(check)))
             .collect();
         let health = Self(Arc::new(Inner {
-            states: Mutex::new(states),
-            passing: AtomicBool::new(checks.is_empty()),
+            checks: Mutex::new(watched),
             stopping: AtomicUsize::new(0),
+            strict,
             shutdown: shutdown.clone(),
         }));
         for check in checks {
@@ -86,15 +132,16 @@ impl Health {
         health
     }
 
-    /// Adds `health_check_passing` to the metrics: 1 for each check that passes, else 0.
+    /// Adds `health_check_passing` to the metrics, 1 for each check that passes, else 0; and
+    /// `health_degraded`, 1 while those that fail only degrade the service.
     pub fn register(&self, metrics: &Metrics) {
         metrics.register_collector(self.clone());
     }
 
-    /// Whether all checks pass. Costs one load.
+    /// Whether all checks pass.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        self.0.passing.load(Relaxed)
+        self.standing() == Standing::Whole
     }
 
     /// Whether requests are worth trying. Costs one load.
@@ -106,11 +153,26 @@ impl Health {
     /// Whether requests should come here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_passing() && !self.0.shutdown.has_begun()
+        self.is_good_enough() && !self.0.shutdown.has_begun()
+    }
+
+    fn is_good_enough(&self) -> bool {
+        match self.standing() {
+            Standing::Whole => true,
+            Standing::Degraded => !self.0.strict,
+            Standing::Unavailable => false,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let checks = self.checks();
+        let each = checks.values().map(Watched::standing);
+        each.max().unwrap_or(Standing::Whole)
     }
 
     async fn watch(self, check: Check) {
         let mut failures = 0;
+        let mut has_passed = false;
         loop {
             let result = tokio::select! {
                 result = check.run() => result,
@@ -119,12 +181,14 @@ impl Health {
             match result {
                 Ok(()) => {
                     failures = 0;
+                    has_passed = true;
                     self.set(&check, State::Passing);
                 }
-                Err(error) => {
+                Err(failure) => {
                     failures += 1;
-                    if failures >= check.threshold {
-                        self.set(&check, State::Failing(error));
+                    let starts_without = check.degrades && !has_passed;
+                    if failures >= check.threshold || starts_without {
+                        self.set(&check, State::Failing(failure));
                     }
                 }
             }
@@ -137,14 +201,18 @@ impl Health {
 
     fn set(&self, check: &Check, state: State) {
         let name = check.name.as_str();
-        let mut states = self.states();
-        let Some(known) = states.get_mut(name) else {
+        let mut checks = self.checks();
+        let Some(Watched { state: known, .. }) = checks.get_mut(name) else {
             return;
         };
         match (&*known, &state) {
             (State::Failing(_), State::Passing) => tracing::info!(check = name, "healthy again"),
-            (State::Starting | State::Passing, State::Failing(error)) => {
-                tracing::warn!(check = name, %error, "unhealthy");
+            (State::Starting | State::Passing, State::Failing(Failure { error, .. })) => {
+                if check.degrades {
+                    tracing::warn!(check = name, %error, "degraded");
+                } else {
+                    tracing::warn!(check = name, %error, "unhealthy");
+                }
             }
             _ => {}
         }
@@ -157,29 +225,31 @@ impl Health {
             }
         }
         *known = state;
-        let passing = states.values().all(|state| *state == State::Passing);
-        self.0.passing.store(passing, Relaxed);
     }
 
-    fn states(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, State>> {
-        self.0.states.lock().unwrap_or_else(PoisonError::into_inner)
+    fn checks(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
+        self.0.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Collector for Health {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let states = self.states();
-        if states.is_empty() {
+        let degraded = i64::from(self.standing() == Standing::Degraded);
+        let checks = self.checks();
+        if checks.is_empty() {
             return Ok(());
         }
-        let help = "Whether what the service cannot do without works.";
+        let help = "Whether what the service needs for its work is there.";
         let name = "health_check_passing";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (check, state) in states.iter() {
+        for (check, watched) in checks.iter() {
             let labels = [("check", check.as_str())];
-            let passing = i64::from(*state == State::Passing);
+            let passing = i64::from(watched.state == State::Passing);
             family.encode_family(&labels)?.encode_gauge(&passing)?;
         }
-        Ok(())
+        let help = "Whether the service goes on without some of what it needs.";
+        encoder
+            .encode_descriptor("health_degraded", help, None, MetricType::Gauge)?
+            .encode_gauge(&degraded)
     }
 }

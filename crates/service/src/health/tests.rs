@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use actix_web::body::to_bytes;
@@ -12,12 +12,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A check that fails while its switch is on, at an interval for tests.
 fn switched(name: &str) -> (Check, Arc<AtomicBool>) {
+    switched_with(name, || Failure::from("connection to 10.0.0.7 refused"))
+}
+
+fn switched_with(name: &str, failure: fn() -> Failure) -> (Check, Arc<AtomicBool>) {
     let broken = Arc::new(AtomicBool::new(false));
     let probe = {
         let broken = Arc::clone(&broken);
         move || {
             let result = if broken.load(Relaxed) {
-                Err("connection to 10.0.0.7 refused")
+                Err(failure())
             } else {
                 Ok(())
             };
@@ -35,6 +39,17 @@ async fn until(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.unwrap();
+}
+
+fn state(health: &Health, check: &str) -> State {
+    health.checks()[check].state.clone()
+}
+
+/// A line of the metrics.
+fn shows(health: &Health, line: &str) -> bool {
+    let metrics = Metrics::new();
+    health.register(&metrics);
+    metrics.encode().lines().any(|shown| shown == line)
 }
 
 async fn ask(health: &Health, path: &str) -> (u16, Value) {
@@ -66,10 +81,7 @@ async fn a_failing_check_shows_and_passes_again() {
         )
     );
     assert_eq!(ask(&health, "/debug/health").await, (200, json!({})));
-    let metrics = Metrics::new();
-    health.register(&metrics);
-    let shown = |line: &str| metrics.encode().lines().any(|shown| shown == line);
-    assert!(shown("health_check_passing{check=\"database\"} 1"));
+    assert!(shows(&health, "health_check_passing{check=\"database\"} 1"));
 
     broken.store(true, Relaxed);
     until(|| !health.is_ready()).await;
@@ -86,8 +98,9 @@ async fn a_failing_check_shows_and_passes_again() {
         ask(&health, "/debug/health").await,
         (503, json!({"database": "connection to 10.0.0.7 refused"}))
     );
-    assert!(shown("health_check_passing{check=\"database\"} 0"));
-    assert!(shown("health_check_passing{check=\"storage\"} 1"));
+    assert!(shows(&health, "health_check_passing{check=\"database\"} 0"));
+    assert!(shows(&health, "health_check_passing{check=\"storage\"} 1"));
+    assert!(shows(&health, "health_degraded 0"), "it is worse than that");
     assert_eq!(
         ask(&health, "/healthz").await,
         (200, json!({"status": "ok"})),
@@ -117,12 +130,81 @@ async fn a_service_stops_while_what_it_cannot_do_without_fails() {
     storage_broken.store(true, Relaxed);
     until(|| !health.is_serving()).await;
     other_broken.store(true, Relaxed);
-    until(|| health.states()["other"] != State::Passing).await;
+    until(|| state(&health, "other") != State::Passing).await;
     storage_broken.store(false, Relaxed);
-    until(|| health.states()["storage"] == State::Passing).await;
+    until(|| state(&health, "storage") == State::Passing).await;
     assert!(!health.is_serving(), "the other still fails");
     other_broken.store(false, Relaxed);
     until(|| health.is_serving()).await;
+}
+
+fn full() -> Failure {
+    Failure::because("the disk is full", "/data: no space left on device")
+}
+
+#[actix_web::test]
+async fn a_service_that_goes_on_with_less_gets_requests_and_says_why() {
+    let (reading, reading_broken) = switched("reading");
+    let (writing, writing_broken) = switched_with("writing", full);
+    let health = Health::start([reading, writing.degrades()], &Shutdown::new());
+    until(|| health.is_ready()).await;
+    assert!(shows(&health, "health_degraded 0"));
+
+    writing_broken.store(true, Relaxed);
+    until(|| !health.is_passing()).await;
+    assert!(health.is_ready() && health.is_serving());
+    assert_eq!(
+        ask(&health, "/readyz").await,
+        (
+            200,
+            json!({"status": "degraded", "checks": {
+                "reading": {"status": "ok"},
+                "writing": {"status": "degraded", "reason": "the disk is full"}
+            }})
+        )
+    );
+    assert_eq!(
+        ask(&health, "/debug/health").await,
+        (200, json!({"writing": "/data: no space left on device"}))
+    );
+    assert!(shows(&health, "health_degraded 1"));
+    assert!(shows(&health, "health_check_passing{check=\"writing\"} 0"));
+
+    reading_broken.store(true, Relaxed);
+    until(|| !health.is_ready()).await;
+    let (status, body) = ask(&health, "/readyz").await;
+    assert_eq!((status, &body["status"]), (503, &json!("unavailable")));
+    assert_eq!(ask(&health, "/debug/health").await.0, 503);
+    assert!(shows(&health, "health_degraded 0"));
+
+    reading_broken.store(false, Relaxed);
+    writing_broken.store(false, Relaxed);
+    until(|| health.is_passing()).await;
+}
+
+#[actix_web::test]
+async fn who_is_strict_gets_no_requests_while_degraded() {
+    let (writing, broken) = switched_with("writing", full);
+    let health = Health::start_strict([writing.degrades()], &Shutdown::new());
+    until(|| health.is_ready()).await;
+    broken.store(true, Relaxed);
+    until(|| !health.is_ready()).await;
+    let (status, body) = ask(&health, "/readyz").await;
+    assert_eq!((status, &body["status"]), (503, &json!("degraded")));
+    assert_eq!(ask(&health, "/debug/health").await.0, 503);
+    assert!(health.is_serving(), "who comes all the same is answered");
+    assert!(shows(&health, "health_degraded 1"));
+}
+
+/// It must not be out of service until the threshold is reached.
+#[actix_web::test]
+async fn a_service_may_start_degraded() {
+    let (writing, broken) = switched_with("writing", full);
+    broken.store(true, Relaxed);
+    let writing = writing.interval(Duration::from_hours(1)).threshold(3);
+    let health = Health::start([writing.degrades()], &Shutdown::new());
+    until(|| health.is_ready()).await;
+    assert_eq!(state(&health, "writing"), State::Failing(full()));
 }
 
 #[actix_web::test]
@@ -133,7 +215,7 @@ async fn not_ready_before_each_check_has_passed_once() {
     });
     let (fine, _) = switched("fine");
     let health = Health::start([pending, fine], &Shutdown::new());
-    until(|| *health.states().get("fine").unwrap() == State::Passing).await;
+    until(|| state(&health, "fine") == State::Passing).await;
     assert_eq!(
         ask(&health, "/readyz").await,
         (
@@ -159,8 +241,8 @@ async fn a_check_that_hangs_fails() {
         [hanging.timeout(Duration::from_millis(20))],
         &Shutdown::new(),
     );
-    let failed = State::Failing("no answer within 20ms".to_owned());
-    until(|| *health.states().get("hanging").unwrap() == failed).await;
+    let failed = State::Failing("no answer within 20ms".into());
+    until(|| state(&health, "hanging") == failed).await;
 }
 
 #[actix_web::test]

@@ -136,14 +136,17 @@ impl BlobStore for FilesystemStore {
         let open = move |path: &Path| Ok(FileBlob::new(File::open(path)?)?);
         let file = self
             .blocking(move |inner| inner.found(&digest, open))
-            .await?;
+            .await
+            .map_err(BlobStoreError::while_reading)?;
         Ok(Blob::file(file))
     }
 
     async fn size(&self, digest: &Digest) -> Result<u64, BlobStoreError> {
         let digest = digest.clone();
         let size = move |path: &Path| Ok(std::fs::metadata(path)?.len());
-        self.blocking(move |inner| inner.found(&digest, size)).await
+        self.blocking(move |inner| inner.found(&digest, size))
+            .await
+            .map_err(BlobStoreError::while_reading)
     }
 
     async fn delete(&self, digest: &Digest) -> Result<(), BlobStoreError> {
@@ -259,10 +262,20 @@ impl BlobStore for FilesystemStore {
             .await
     }
 
-    async fn check(&self) -> Result<Capacity, BlobStoreError> {
+    async fn check_reading(&self) -> Result<(), BlobStoreError> {
+        let check = |inner: &Inner| {
+            inner.presence.check()?;
+            check_reading(inner.layout.base())
+        };
+        self.blocking(check)
+            .await
+            .map_err(BlobStoreError::while_reading)
+    }
+
+    async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {
         self.blocking(|inner| {
             inner.presence.check()?;
-            check(inner.layout.base())
+            check_writing(inner.layout.base())
         })
         .await
     }
@@ -394,8 +407,16 @@ fn absent_is_fine(result: io::Result<()>) -> Result<(), BlobStoreError> {
     }
 }
 
+/// Looks for the first entry of the folder: a disk that has died does not answer.
+fn check_reading(base: &Path) -> Result<(), BlobStoreError> {
+    if let Some(entry) = std::fs::read_dir(base)?.next() {
+        entry?;
+    }
+    Ok(())
+}
+
 /// Writes and removes a small file, and asks for the free space.
-fn check(base: &Path) -> Result<Capacity, BlobStoreError> {
+fn check_writing(base: &Path) -> Result<Capacity, BlobStoreError> {
     static PROBES: AtomicU64 = AtomicU64::new(0);
     let probe = base.join(format!(
         ".probe-{}-{}",

@@ -188,20 +188,25 @@ async fn a_read_only_store_is_reported_as_such_and_can_be_read() {
     std::fs::create_dir_all(other.path().join("docker/registry")).unwrap();
     symlink("/sys", other.path().join("docker/registry/v2")).unwrap();
     let store = FilesystemStore::open(other.path()).unwrap();
-    let error = store.check().await.unwrap_err();
+    let error = store.check_writing().await.unwrap_err();
     assert!(matches!(error, BlobStoreError::ReadOnly(_)), "{error:?}");
+    store.check_reading().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_lost_root_fails_the_check() {
+async fn a_lost_root_fails_the_checks() {
     let (folder, store) = fresh();
-    store.check().await.unwrap();
+    store.check_reading().await.unwrap();
+    store.check_writing().await.unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path().join("docker/registry/v2"))
         .unwrap()
         .collect();
-    assert!(left.is_empty(), "the check leaves nothing behind: {left:?}");
+    assert!(left.is_empty(), "the checks leave nothing behind: {left:?}");
     std::fs::remove_dir_all(folder.path().join("docker")).unwrap();
-    assert!(store.check().await.is_err());
+    store.check_reading().await.unwrap_err();
+    store.check_writing().await.unwrap_err();
+    std::fs::write(folder.path().join("docker"), "a file").unwrap();
+    store.check_reading().await.unwrap_err();
 }
 
 #[tokio::test]

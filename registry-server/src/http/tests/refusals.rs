@@ -331,9 +331,9 @@ fn failures_of_our_own_are_told_apart_and_give_nothing_away() {
         ),
         (
             registry::Error::StoreReadOnly(broken()),
-            503,
-            "UNAVAILABLE",
-            true,
+            405,
+            "UNSUPPORTED",
+            false,
         ),
         (
             registry::Error::StoreUnavailable(broken()),

@@ -226,6 +226,43 @@ async fn whoever_is_told_that_a_blob_exists_has_time_to_use_it() {
     assert_eq!(due().await, registry.clock.now() + REVIEW_DELAY);
 }
 
+/// What `HEAD` writes is for the client's sake, and must not cost it the answer.
+#[tokio::test]
+async fn a_blob_is_known_although_nothing_can_be_written() {
+    let registry = due_soon_and_read_only().await;
+    let layer = Digest::of(Algorithm::Sha256, b"layer");
+    let pull = registry.proof::<Pull>("a");
+    let size = registry.registry().blob_size(&pull, &layer).await;
+    assert_eq!(size.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn a_manifest_is_known_although_nothing_can_be_written() {
+    let registry = due_soon_and_read_only().await;
+    let digest = Digest::of(
+        Algorithm::Sha256,
+        image(&[b"config", b"layer"]).to_string().as_bytes(),
+    );
+    let pull = registry.proof::<Pull>("a");
+    let reference = Reference::Digest(digest.clone());
+    let found = registry.registry().manifest_exists(&pull, &reference).await;
+    let found = found.unwrap();
+    assert_eq!(found.digest, digest);
+    assert!(found.review_due_at.unwrap() < registry.clock.now() + REVIEW_DELAY / 2);
+}
+
+/// An image without a tag whose reviews would be put off, and a database that takes no changes.
+async fn due_soon_and_read_only() -> TestRegistry {
+    let (registry, _) = with_image(deletion()).await;
+    let (delete, tag) = (registry.proof::<Delete>("a"), "v1".parse().unwrap());
+    registry.registry().delete_tag(&delete, &tag).await.unwrap();
+    registry.clock.advance(Duration::from_hours(20));
+    // The one connection that writes.
+    let mut tx = registry.database.database.begin().await.unwrap();
+    database::sql!(&mut tx, execute, "PRAGMA query_only = ON").unwrap();
+    registry
+}
+
 #[tokio::test]
 async fn maintenance_stops_every_kind_of_writing() {
     let registry = TestRegistry::with(
