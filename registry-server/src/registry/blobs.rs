@@ -39,7 +39,7 @@ impl Registry {
                     .map(|()| blob)
             })
             .inspect_err(|_| self.metrics.look_up_failed())?;
-        self.open.keep(key, blob.clone(), asked);
+        self.open.keep(&key, blob.clone(), asked);
         Ok(blob)
     }
 

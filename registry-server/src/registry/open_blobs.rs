@@ -77,7 +77,7 @@ impl OpenBlobs {
     }
 
     /// Keeps a blob that the database showed after `asked`, if there is a file to spare.
-    pub(super) fn keep(&self, key: Key, blob: Blob, asked: Moment) {
+    pub(super) fn keep(&self, key: &Key, blob: Blob, asked: Moment) {
         let Ok(file) = Arc::clone(&self.files).try_acquire_owned() else {
             self.cache.run_pending_tasks();
             return;
@@ -86,7 +86,7 @@ impl OpenBlobs {
         self.cache.insert(key.clone(), Arc::new(kept));
         // What was found before a deletion must not be shown after it.
         if self.now().0 != asked.0 {
-            self.cache.invalidate(&key);
+            self.cache.invalidate(key);
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
         for number in 0..100_u32 {
             let digest = registry.push_blob("a", &number.to_le_bytes()).await;
             let blob = registry.store.open(&digest).await.unwrap();
-            open.keep((repository("a"), digest), blob, open.now());
+            open.keep(&(repository("a"), digest), blob, open.now());
             assert!(files() <= 8, "{}", files());
         }
     }
@@ -137,9 +137,9 @@ mod tests {
         let blob = registry.store.open(&digest).await.unwrap();
         let asked = open.now();
         open.forget(&key);
-        open.keep(key.clone(), blob.clone(), asked);
+        open.keep(&key, blob.clone(), asked);
         assert!(open.get(&key).is_none());
-        open.keep(key.clone(), blob, open.now());
+        open.keep(&key, blob, open.now());
         assert!(open.get(&key).is_some());
     }
 }
