@@ -73,10 +73,8 @@ pub fn storage_writing(
             if registry.rules().read_only {
                 return Ok(());
             }
-            match blobs.check_writing().await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(Failure::because(why_not_written(&error), error)),
-            }
+            let written = blobs.check_writing().await;
+            written.map_err(|error| Failure::because(why_not_written(&error), error))
         }
     })
     .degrades()

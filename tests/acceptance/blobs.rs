@@ -1,7 +1,7 @@
 //! Blobs: fetched whole or in part, looked up, deleted.
 
-use acceptance::Blob;
 use acceptance::content::sha256;
+use acceptance::{ADMIN_PASSWORD, Blob, Client, Invocation, Launch, Process, Ready};
 
 use crate::empty_repository;
 
@@ -235,4 +235,32 @@ async fn what_is_no_digest_is_refused() {
             call.send().await.expect_error(400, "DIGEST_INVALID");
         }
     }
+}
+
+/// Blobs that were pulled a moment ago are kept open, but not in the way of others.
+#[tokio::test]
+async fn with_few_files_to_open_everything_can_be_pulled() {
+    let folder = tempfile::tempdir().unwrap();
+    let invocation = Invocation::portcullis()
+        .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .env("AUTH_ADMIN_PASSWORD", ADMIN_PASSWORD)
+        .started_by("prlimit", ["--nofile=64:64"]);
+    let server = Process::start(Launch {
+        invocation,
+        log: folder.path().join("up.log"),
+        ready: Ready::Announced,
+    })
+    .await;
+    let repository = Client::new(server.origin())
+        .login("admin", ADMIN_PASSWORD)
+        .repository("admin/app");
+    let blobs: Vec<_> = (0..100).map(|_| Blob::random(10)).collect();
+    for blob in &blobs {
+        repository.push_blob(blob).await;
+    }
+    for blob in &blobs {
+        repository.expect_blob(blob).await;
+    }
+    repository.push_blob(&Blob::random(10)).await;
 }

@@ -34,6 +34,7 @@ macro_rules! suite {
             an_upload_goes_on_after_a_restart
             bytes_without_acknowledgement_are_dropped
             a_vanished_writer_does_not_disturb_the_next
+            what_is_given_up_takes_no_room
             two_writers_do_not_mix
             the_wrong_digest_is_refused_and_nothing_is_lost
             another_algorithm_than_announced_is_hashed_again
@@ -244,6 +245,41 @@ pub(super) async fn a_vanished_writer_does_not_disturb_the_next(backend: &impl B
         store.commit(&key, &progress, &digest).await.unwrap();
         assert!(read_back(&*store, &digest).await == bytes);
     }
+}
+
+pub(super) async fn what_is_given_up_takes_no_room(backend: &impl Backend) {
+    let store = backend.store().await;
+    let bytes = content(900_000, 23);
+    let stored = async || {
+        let uploads: Vec<StoredUpload> = store.uploads().try_collect().await.unwrap();
+        uploads.iter().map(|upload| upload.size).sum::<u64>()
+    };
+    let start = UploadProgress::start(SHA256);
+    let mut writer = store.append(&key(1), &start).await.unwrap();
+    writer.write(bytes.clone()).await.unwrap();
+    writer.abandon().await;
+    assert_eq!(stored().await, 0);
+
+    let progress = upload(&*store, &key(1), &bytes.slice(..1000)).await;
+    let mut writer = store.append(&key(1), &progress).await.unwrap();
+    writer.write(bytes.slice(1000..)).await.unwrap();
+    writer.abandon().await;
+    assert_eq!(stored().await, 1000);
+    // Durable, and not acknowledged after all.
+    append(&*store, &key(1), &progress, &bytes.slice(1000..))
+        .await
+        .unwrap();
+    store.cut_back(&key(1), &progress).await.unwrap();
+    assert_eq!(stored().await, 1000);
+    store.cut_back(&key(9), &progress).await.unwrap();
+
+    let progress = append(&*store, &key(1), &progress, &bytes.slice(1000..))
+        .await
+        .unwrap();
+    let digest = Digest::of(SHA256, &bytes);
+    store.commit(&key(1), &progress, &digest).await.unwrap();
+    store.cut_back(&key(1), &start).await.unwrap();
+    assert!(read_back(&*store, &digest).await == bytes);
 }
 
 pub(super) async fn two_writers_do_not_mix(backend: &impl Backend) {
@@ -569,7 +605,8 @@ pub(super) async fn a_storage_knows_who_it_is(backend: &impl Backend) {
 pub(super) async fn the_store_is_healthy(backend: &impl Backend) {
     let store = backend.store().await;
     store.check_reading().await.unwrap();
-    let capacity = store.check_writing().await.unwrap();
+    store.check_writing().await.unwrap();
+    let capacity = store.capacity().await.unwrap();
     if let (Some(total), Some(available)) = (capacity.total, capacity.available) {
         assert!(0 < available && available <= total, "{capacity:?}");
     }

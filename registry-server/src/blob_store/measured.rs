@@ -135,7 +135,7 @@ impl BlobStore for MeasuredStore {
         self.store.check_reading().await
     }
 
-    async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {
+    async fn check_writing(&self) -> Result<(), BlobStoreError> {
         self.store.check_writing().await
     }
 }

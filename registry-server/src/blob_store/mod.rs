@@ -135,8 +135,8 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// full or read-only passes.
     async fn check_reading(&self) -> Result<(), BlobStoreError>;
 
-    /// Whether the store can take bytes, and how much room there is, for health checks.
-    async fn check_writing(&self) -> Result<Capacity, BlobStoreError>;
+    /// Whether the store can take bytes, for health checks.
+    async fn check_writing(&self) -> Result<(), BlobStoreError>;
 }
 
 /// Takes the bytes of one append. Dropping it gives up what was not [finished](Self::finish), but the

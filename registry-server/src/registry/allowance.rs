@@ -159,12 +159,11 @@ impl Registry {
     ) -> Result<Allowance<'_>, Error> {
         self.expect_room(announced).await?;
         let limit = self.rules.load().uploads.max_held;
-        let held = match limit {
-            None => 0,
-            Some(_) => {
-                let mut tx = self.database.read().await?;
-                uploads::held_bytes(&mut tx, subject).await?
-            }
+        let held = if limit.is_some() {
+            let mut tx = self.database.read().await?;
+            uploads::held_bytes(&mut tx, subject).await?
+        } else {
+            0
         };
         let mut allowance = self.allowances.enter(subject, held, limit);
         if let Some(bytes) = announced {
@@ -209,8 +208,11 @@ fn left(capacity: Capacity, reserve: Option<u64>) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn refused(result: Result<(), Error>) -> bool {
-        matches!(result, Err(Error::TooMuchHeld { limit: 100 }))
+    fn refuses(allowance: &mut Allowance<'_>, bytes: u64) -> bool {
+        matches!(
+            allowance.take(bytes),
+            Err(Error::TooMuchHeld { limit: 100 })
+        )
     }
 
     #[test]
@@ -219,11 +221,11 @@ mod tests {
         let mut first = allowances.enter(Some("alice"), 50, Some(100));
         first.announce(30).unwrap();
         let mut second = allowances.enter(Some("alice"), 50, Some(100));
-        assert!(refused(second.take(21)));
+        assert!(refuses(&mut second, 21));
         second.take(20).unwrap();
         // Announced bytes are not counted twice, and more than was announced is.
         first.take(30).unwrap();
-        assert!(refused(first.take(1)));
+        assert!(refuses(&mut first, 1));
         // Others have an allowance of their own, all who are anonymous one together.
         allowances
             .enter(Some("bob"), 0, Some(100))
@@ -231,10 +233,10 @@ mod tests {
             .unwrap();
         let mut anonymous = allowances.enter(None, 0, Some(100));
         anonymous.take(100).unwrap();
-        assert!(refused(allowances.enter(None, 0, Some(100)).take(1)));
+        assert!(refuses(&mut allowances.enter(None, 0, Some(100)), 1));
 
         first.keep();
-        assert!(refused(second.take(1)));
+        assert!(refuses(&mut second, 1));
         drop(second);
         drop(anonymous);
         assert!(allowances.subjects().is_empty());

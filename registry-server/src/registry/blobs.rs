@@ -3,8 +3,6 @@
 //! A blob whose bytes are gone, or are not as many as they were, is answered as unknown: whoever
 //! pushes it again mends it, and no client would if it were told that the blob is there.
 
-use std::sync::atomic::Ordering;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Error, REVIEW_DELAY, Registry, unless_unwritable};
@@ -18,10 +16,7 @@ use crate::oci::{Descriptor, Digest};
 const LOOKS: usize = 8;
 
 impl Registry {
-    /// The blob, open for reading.
-    ///
-    /// The layer of an image that is being rolled out is asked for a hundred times in a row, so
-    /// what was found is kept for a moment.
+    /// The blob, open for reading. What was found is kept for a moment.
     pub async fn blob(&self, access: &Authorized<Pull>, digest: &Digest) -> Result<Blob, Error> {
         let key = (access.repository().clone(), digest.clone());
         let open = self.open.get(&key);
@@ -29,7 +24,7 @@ impl Registry {
         if let Some(blob) = open {
             return Ok(blob);
         }
-        let deletions = self.deletions.load(Ordering::SeqCst);
+        let asked = self.open.now();
         let linked = {
             let mut tx = self.database.read().await?;
             blobs::find_linked(&mut tx, access.repository(), digest).await?
@@ -44,11 +39,7 @@ impl Registry {
                     .map(|()| blob)
             })
             .inspect_err(|_| self.metrics.look_up_failed())?;
-        self.open.insert(key.clone(), blob.clone());
-        // What was found before a deletion must not be shown after it.
-        if self.deletions.load(Ordering::SeqCst) != deletions {
-            self.open.invalidate(&key);
-        }
+        self.open.keep(&key, blob.clone(), asked);
         Ok(blob)
     }
 
@@ -151,8 +142,7 @@ impl Registry {
                 Ok(blobs::unlink(tx, repository, digest, due).await?)
             })
             .await?;
-        self.deletions.fetch_add(1, Ordering::SeqCst);
-        self.open.invalidate(&(repository.clone(), digest.clone()));
+        self.open.forget(&(repository.clone(), digest.clone()));
         if unlinked {
             Ok(())
         } else {

@@ -14,6 +14,7 @@ mod blobs;
 mod error;
 mod leases;
 mod manifests;
+mod open_blobs;
 mod referrers;
 mod repositories;
 mod rules;
@@ -25,26 +26,23 @@ mod tests;
 mod uploads;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, Tx};
-use registry_token::RepositoryName;
 
 use self::allowance::Allowances;
 pub use self::error::{Error, Interrupted};
 pub use self::manifests::PushedManifest;
+use self::open_blobs::OpenBlobs;
 pub use self::referrers::{Referrer, Referrers};
 pub use self::rules::{IndexRules, Rules, UploadRules, UrlRules};
 pub use self::uploads::Announced;
-use crate::blob_store::{Blob, BlobStore, BlobStoreError};
+use crate::blob_store::{BlobStore, BlobStoreError};
 use crate::clock::Clock;
 use crate::identity::Identity;
 pub use crate::metadata::manifests::StoredManifest;
 use crate::metrics::StorageMetrics;
-use crate::oci::Digest;
 
 /// How long content is kept that nothing refers to any more, or not yet. A client that was told
 /// that a blob exists has this long to push the manifest that needs it.
@@ -52,17 +50,6 @@ pub(crate) const REVIEW_DELAY: TimeDelta = TimeDelta::hours(24);
 
 /// How often a transaction that lost a race is tried.
 const ATTEMPTS: u32 = 4;
-
-/// How many blobs are held open for the next request, if the process may open that many files.
-const OPEN_BLOBS: u64 = 512;
-
-/// The part of the files that a process may open which goes to them, and how many they are at least.
-const OPEN_BLOBS_PART: u64 = 8;
-const FEWEST_OPEN_BLOBS: u64 = 8;
-
-/// How long a blob that was shown once is shown without asking the database: as long as a deletion
-/// on another replica may go unnoticed here. Deletions on this one take effect at once.
-const OPEN_BLOB_LIFETIME: Duration = Duration::from_secs(5);
 
 /// The registry.
 #[derive(Debug)]
@@ -73,10 +60,7 @@ pub struct Registry {
     identity: Identity,
     rules: ArcSwap<Rules>,
     metrics: StorageMetrics,
-    /// Blobs that were pulled just now, by the repository that shows them.
-    open: moka::sync::Cache<(RepositoryName, Digest), Blob>,
-    /// How many blobs were taken out of repositories here.
-    deletions: AtomicU64,
+    open: OpenBlobs,
     allowances: Allowances,
 }
 
@@ -109,10 +93,6 @@ impl Registry {
         rules: Rules,
         metrics: StorageMetrics,
     ) -> Self {
-        let open = moka::sync::Cache::builder()
-            .max_capacity(open_blobs())
-            .time_to_live(OPEN_BLOB_LIFETIME)
-            .build();
         Self {
             database,
             blobs,
@@ -120,8 +100,7 @@ impl Registry {
             clock,
             rules: ArcSwap::from_pointee(rules),
             metrics,
-            open,
-            deletions: AtomicU64::new(0),
+            open: OpenBlobs::new(),
             allowances: Allowances::default(),
         }
     }
@@ -144,8 +123,7 @@ impl Registry {
     ) -> Result<T, BlobStoreError> {
         match work().await {
             Err(error) if error.is_out_of_files() => {
-                self.open.invalidate_all();
-                self.open.run_pending_tasks();
+                self.open.close();
                 work().await
             }
             result => result,
@@ -208,14 +186,6 @@ impl Registry {
             }
         }
     }
-}
-
-/// The server raises the limit of open files to the hard one before it serves.
-fn open_blobs() -> u64 {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    files.map_or(OPEN_BLOBS, |files| {
-        (files / OPEN_BLOBS_PART).clamp(FEWEST_OPEN_BLOBS, OPEN_BLOBS)
-    })
 }
 
 /// What to make of a review that a `HEAD` meant to put off: where the database takes no changes, the

@@ -272,7 +272,7 @@ impl BlobStore for FilesystemStore {
             .map_err(BlobStoreError::while_reading)
     }
 
-    async fn check_writing(&self) -> Result<Capacity, BlobStoreError> {
+    async fn check_writing(&self) -> Result<(), BlobStoreError> {
         self.blocking(|inner| {
             inner.presence.check()?;
             check_writing(inner.layout.base())
@@ -415,8 +415,8 @@ fn check_reading(base: &Path) -> Result<(), BlobStoreError> {
     Ok(())
 }
 
-/// Writes and removes a small file, and asks for the free space.
-fn check_writing(base: &Path) -> Result<Capacity, BlobStoreError> {
+/// Writes and removes a small file.
+fn check_writing(base: &Path) -> Result<(), BlobStoreError> {
     static PROBES: AtomicU64 = AtomicU64::new(0);
     let probe = base.join(format!(
         ".probe-{}-{}",
@@ -425,8 +425,7 @@ fn check_writing(base: &Path) -> Result<Capacity, BlobStoreError> {
     ));
     let written = std::fs::write(&probe, b"portcullis");
     let removed = std::fs::remove_file(&probe);
-    written.and(removed)?;
-    Ok(capacity(base)?)
+    Ok(written.and(removed)?)
 }
 
 fn capacity(base: &Path) -> io::Result<Capacity> {

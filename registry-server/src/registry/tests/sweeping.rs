@@ -14,7 +14,7 @@ use crate::config::Purging;
 use crate::identity::IdentityError;
 use crate::jobs::{SweepError, SweepOptions, SweepReport, Swept, sweep, sweep_regularly};
 use crate::oci::{Algorithm, Digest};
-use crate::registry::Announced;
+use crate::registry::{Announced, Error};
 use crate::testing::{TestRegistry, repository};
 
 const GRACE: Duration = Duration::from_hours(1);
@@ -352,4 +352,28 @@ async fn what_distribution_knows_of_is_left_alone_whatever_is_pushed_beside_it()
     std::fs::remove_dir_all(links).unwrap();
     let report = swept(&registry, false).await.unwrap();
     assert_eq!(report.set_aside_blobs, 1);
+}
+
+/// The clock is set forward while a blob comes in. A sweep cannot tell its bytes from those of a push
+/// that died: the client is to send them again, and is told so.
+#[tokio::test]
+async fn a_blob_that_is_swept_while_it_is_pushed_can_be_pushed_again() {
+    let registry = TestRegistry::new().await;
+    registry
+        .push_blob("a", b"so that the storage is no stranger")
+        .await;
+    let content = Bytes::from_static(b"a long time coming");
+    let digest = Digest::of(Algorithm::Sha256, &content);
+    let body = futures_util::stream::once(async {
+        let report = swept(&registry, false).await.unwrap();
+        assert_eq!(report.uploads, 1);
+        Ok(content.clone())
+    });
+    let push = registry.proof::<Push>("a");
+    let pushed = registry
+        .registry()
+        .push_blob(&push, &digest, None, Box::pin(body))
+        .await;
+    assert!(matches!(pushed, Err(Error::ContentSwept)), "{pushed:?}");
+    registry.push_blob("a", &content).await;
 }

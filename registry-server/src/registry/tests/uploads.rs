@@ -218,3 +218,78 @@ async fn sessions_that_nobody_goes_on_with_expire() {
     assert!(matches!(result, Err(Error::UploadUnknown)));
     assert_eq!(offset(&registry, new).await.unwrap(), 0);
 }
+
+/// Listed as idle, written to, and only then looked at again: sixty times, beside each other.
+#[tokio::test]
+async fn a_session_that_is_written_to_while_others_expire_goes_on() {
+    let registry = TestRegistry::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..60 {
+        ids.push(open(&registry).await);
+    }
+    registry.clock.advance(Duration::from_secs(100));
+    let before = registry.clock.now() - TimeDelta::seconds(50);
+    let appends = async {
+        let mut acknowledged = Vec::new();
+        for id in ids {
+            match append(&registry, id, body(&["hello"])).await {
+                Ok(_) => acknowledged.push(id),
+                Err(error) => assert!(matches!(error, Error::UploadUnknown), "{error}"),
+            }
+        }
+        acknowledged
+    };
+    let expiry = registry.registry().expire_uploads(before, false);
+    let (acknowledged, expired) = tokio::join!(appends, expiry);
+    assert_eq!(acknowledged.len() + expired.unwrap().len(), 60);
+    for id in acknowledged {
+        assert_eq!(offset(&registry, id).await.unwrap(), 5);
+        complete(&registry, id, body(&[]), &digest("hello"))
+            .await
+            .unwrap();
+    }
+}
+
+fn upload_file(registry: &TestRegistry, id: Uuid) -> std::path::PathBuf {
+    let repositories = registry
+        .folder
+        .path()
+        .join("docker/registry/v2/repositories");
+    repositories.join(format!("a/_uploads/{id}/data"))
+}
+
+#[tokio::test]
+async fn a_session_whose_acknowledged_bytes_are_gone_is_over() {
+    let registry = TestRegistry::new().await;
+    for damage in [
+        (|file| std::fs::remove_file(file).unwrap()) as fn(&std::path::Path),
+        |file| std::fs::write(file, "hell").unwrap(),
+    ] {
+        let (appended, completed) = (open(&registry).await, open(&registry).await);
+        for id in [appended, completed] {
+            append(&registry, id, body(&["hello"])).await.unwrap();
+            damage(&upload_file(&registry, id));
+        }
+        let result = append(&registry, appended, body(&["x"])).await;
+        assert!(matches!(result, Err(Error::UploadLost)), "{result:?}");
+        let result = complete(&registry, completed, body(&[]), &digest("hello")).await;
+        assert!(matches!(result, Err(Error::UploadLost)), "{result:?}");
+        for id in [appended, completed] {
+            let result = offset(&registry, id).await;
+            assert!(matches!(result, Err(Error::UploadUnknown)), "{result:?}");
+        }
+    }
+}
+
+/// Nobody may get at content by naming it: only who has sent it all, or what misses.
+#[tokio::test]
+async fn a_session_is_not_finished_with_content_that_it_never_had() {
+    let registry = TestRegistry::new().await;
+    let secret = registry.push_blob("b", b"secret").await;
+    let id = open(&registry).await;
+    append(&registry, id, body(&["guess!"])).await.unwrap();
+    std::fs::remove_file(upload_file(&registry, id)).unwrap();
+    let result = complete(&registry, id, body(&[]), &secret).await;
+    assert!(result.is_err());
+    assert!(!stored(&registry, &secret).await);
+}
