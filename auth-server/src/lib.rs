@@ -24,6 +24,8 @@ mod testing;
 pub mod token;
 mod web;
 
+use std::path::PathBuf;
+
 use actix_web::web::{Data, ServiceConfig};
 use database::{Database, Schema};
 use registry_token::{Access, Audience, Claims, Denials};
@@ -38,7 +40,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::state::State;
 use crate::token::key_metrics::KeyMetrics;
-use crate::token::{Issuer, KeyRing, key_start};
+use crate::token::{Issuer, KeyRing, key_owner, key_start};
 
 pub use crate::error::StartError;
 pub use crate::operator::Operator;
@@ -65,6 +67,15 @@ pub async fn open_database(settings: &Settings) -> Result<Database, database::St
     let database = Database::connect(&settings.database_url(), connections).await?;
     database.migrate(&store::SQLITE, &store::POSTGRES).await?;
     Ok(database)
+}
+
+/// Makes the keys in `keys.path` those of this database, whosever they were; the next start takes them
+/// over. The folder, if keys are in one.
+pub async fn adopt_keys(settings: &Settings, clock: &Clock) -> Result<Option<PathBuf>, StartError> {
+    let database = open_database(settings).await?;
+    let adopted = key_owner::adopt(&settings.key_ring().place, &database, clock).await;
+    database.close().await;
+    Ok(adopted?)
 }
 
 impl Application {
@@ -107,11 +118,13 @@ impl Application {
             database.require_integrity().await?;
         }
         let keys = if operator.is_some() {
+            key_owner::require(&ring.place, &database).await?;
             KeyRing::open_beside(ring, database.clone(), clock.clone()).await?
         } else {
             for warning in ring.warnings() {
                 tracing::warn!("{warning}");
             }
+            key_owner::settle(&ring.place, &database, &clock).await?;
             key_start::start(ring, database.clone(), clock.clone()).await?
         };
         let logins = Logins::new(passwords.clone(), settings.login.policy(), &clock);

@@ -9,7 +9,12 @@ use serde_json::json;
 /// Large enough that a few do not fit where something else has left a little room.
 fn manifest() -> Manifest {
     let text = acceptance::content::unique().repeat(3_000);
-    Manifest::artifact(&json!({ "annotations": { "text": text } }))
+    Manifest::from_json(&json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [],
+        "annotations": { "text": text },
+    }))
 }
 
 async fn write(repository: &Repository) -> Answer {
