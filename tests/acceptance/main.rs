@@ -49,6 +49,7 @@ mod proxies;
 mod referrers;
 mod reload;
 mod replicas;
+mod swapped_accounts;
 mod systemd;
 mod tags;
 mod token_realm;
