@@ -24,6 +24,8 @@ mod testing;
 pub mod token;
 mod web;
 
+use std::path::PathBuf;
+
 use actix_web::web::{Data, ServiceConfig};
 use database::{Database, Schema};
 use registry_token::{Access, Audience, Claims, Denials};
@@ -32,13 +34,13 @@ use service::health::{Check, Failure};
 use service::metrics::Metrics;
 use service::shutdown::{Reload, Shutdown};
 
-use crate::accounts::bootstrap;
 use crate::accounts::login::Logins;
+use crate::accounts::{Passwords, bootstrap};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::state::State;
 use crate::token::key_metrics::KeyMetrics;
-use crate::token::{Issuer, KeyRing, key_start};
+use crate::token::{Issuer, KeyRing, key_owner, key_start};
 
 pub use crate::error::StartError;
 pub use crate::operator::Operator;
@@ -63,8 +65,22 @@ pub fn schema() -> Schema {
 pub async fn open_database(settings: &Settings) -> Result<Database, database::StartError> {
     let connections = settings.database.connections.get();
     let database = Database::connect(&settings.database_url(), connections).await?;
-    database.migrate(&store::SQLITE, &store::POSTGRES).await?;
-    Ok(database)
+    match database.migrate(&store::SQLITE, &store::POSTGRES).await {
+        Ok(()) => Ok(database),
+        Err(error) => {
+            database.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// Makes the keys in `keys.path` those of this database, whosever they were; the next start takes them
+/// over. The folder, if keys are in one.
+pub async fn adopt_keys(settings: &Settings, clock: &Clock) -> Result<Option<PathBuf>, StartError> {
+    let database = open_database(settings).await?;
+    let adopted = key_owner::adopt(&settings.key_ring().place, &database, clock).await;
+    database.close().await;
+    Ok(adopted?)
 }
 
 impl Application {
@@ -74,14 +90,20 @@ impl Application {
         let password = settings.admin.password.clone();
         let mut application = Self::open(settings, clock, None).await?;
         let state = &application.state;
-        application.generated_password = bootstrap::ensure_administrator(
+        let generated = bootstrap::ensure_administrator(
             &state.database,
             &state.clock,
             &state.passwords,
             state.password_policy,
             password.as_ref(),
-        )
-        .await?;
+        );
+        match generated.await {
+            Ok(generated) => application.generated_password = generated,
+            Err(error) => {
+                application.close().await;
+                return Err(error.into());
+            }
+        }
         Ok(application)
     }
 
@@ -102,16 +124,34 @@ impl Application {
     ) -> Result<Self, StartError> {
         let passwords = settings.password.passwords(&clock)?;
         let database = open_database(&settings).await?;
+        let opened = Self::over(database.clone(), settings, clock, passwords, operator).await;
+        if opened.is_err() {
+            // Folds the log into the file: who puts another file in its place must not leave a log behind
+            // that SQLite would take for the other's.
+            database.close().await;
+        }
+        opened
+    }
+
+    async fn over(
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        passwords: Passwords,
+        operator: Option<Operator>,
+    ) -> Result<Self, StartError> {
         let ring = settings.key_ring();
         if operator.is_none() {
             database.require_integrity().await?;
         }
         let keys = if operator.is_some() {
+            key_owner::require(&ring.place, &database).await?;
             KeyRing::open_beside(ring, database.clone(), clock.clone()).await?
         } else {
             for warning in ring.warnings() {
                 tracing::warn!("{warning}");
             }
+            key_owner::settle(&ring.place, &database, &clock).await?;
             key_start::start(ring, database.clone(), clock.clone()).await?
         };
         let logins = Logins::new(passwords.clone(), settings.login.policy(), &clock);

@@ -95,6 +95,16 @@ impl Connection {
         Ok(())
     }
 
+    /// The settings of the server whose database is at hand, for what no API can do.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        if self.server.is_some() {
+            return Err(Failure::usage(
+                "this is done on the machine of the server, with its configuration: leave out --server",
+            ));
+        }
+        settings(self.config.as_deref(), &self.data.data_dir)
+    }
+
     fn remote(&self, server: &Url) -> Result<Client, Failure> {
         if !matches!(server.scheme(), "http" | "https") {
             return Err(Failure::usage(format!(

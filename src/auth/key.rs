@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use auth_server::clock::Clock;
 use clap::{Args, Subcommand, ValueHint};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -71,6 +72,15 @@ pub enum Key {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Make the keys in `keys.path` those of this accounts database
+    ///
+    /// A server refuses keys that belong to other accounts. If those accounts are lost, and these are to
+    /// have their keys, this says so; the next start of the server takes them over. Stop the server
+    /// first.
+    Adopt {
+        #[command(flatten)]
+        connection: Connection,
+    },
 }
 
 /// What is imported.
@@ -112,6 +122,7 @@ pub async fn run(command: Key) -> Result<(), Failure> {
             let path = ApiPath::new(["keys", "import"]);
             added(&connection.post(&path, &import).await?, &format)
         }
+        Key::Adopt { connection } => adopt(&connection).await,
         Key::Retire {
             key,
             force,
@@ -133,6 +144,21 @@ pub async fn run(command: Key) -> Result<(), Failure> {
             format.done(&retired, &format!("Retired the key {thumbprint}."))
         }
     }
+}
+
+async fn adopt(connection: &Connection) -> Result<(), Failure> {
+    let settings = connection.settings()?;
+    let adopted = auth_server::adopt_keys(&settings, &Clock::system()).await?;
+    let folder = adopted.ok_or_else(|| {
+        Failure::usage(
+            "the keys of this server are in no folder of its own: there is none to adopt",
+        )
+    })?;
+    output::note(&format!(
+        "The keys in {} belong to these accounts now.",
+        folder.display()
+    ))?;
+    Ok(())
 }
 
 fn added(key: &Value, format: &OutputFormat) -> Result<(), Failure> {

@@ -3,13 +3,20 @@
 
 use acceptance::disk::SmallDisk;
 use acceptance::fault::Fault;
+use acceptance::served::Configured;
 use acceptance::{Answer, Image, Manifest, Portcullis, Repository, Setup};
+use reqwest::Method;
 use serde_json::json;
 
 /// Large enough that a few do not fit where something else has left a little room.
 fn manifest() -> Manifest {
     let text = acceptance::content::unique().repeat(3_000);
-    Manifest::artifact(&json!({ "annotations": { "text": text } }))
+    Manifest::from_json(&json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [],
+        "annotations": { "text": text },
+    }))
 }
 
 async fn write(repository: &Repository) -> Answer {
@@ -88,6 +95,43 @@ async fn a_server_starts_on_a_full_disk_and_serves_what_is_there() {
 
     std::fs::remove_file(filler).unwrap();
     write(&repository).await.expect(201);
+}
+
+#[tokio::test]
+async fn accounts_on_a_read_only_disk_let_people_in() {
+    let disk = SmallDisk::new("32m");
+    let mut portcullis = Setup::up().folder(disk.path()).start().await;
+    portcullis.new_user("alice");
+    portcullis.stop().await;
+    disk.make_read_only();
+
+    let data = portcullis.folder();
+    let auth = Configured::auth(&format!(
+        "http: {{addr: '127.0.0.1:0'}}\ndatabase: {{url: 'sqlite:{0}/auth.sqlite'}}\n\
+         keys: {{path: '{0}/keys'}}\n",
+        data.display()
+    ));
+    let auth = auth.start().await;
+    let query = "/auth/token?service=portcullis-registry&offline_token=true";
+    let ask = async |password| {
+        auth.client()
+            .get(query)
+            .basic("admin", password)
+            .send()
+            .await
+    };
+    let answer = ask(acceptance::ADMIN_PASSWORD).await.expect(200);
+    assert!(!has_identity_token(&answer));
+    ask("a guess").await.expect(401);
+    // A session of the admin API, which is a row.
+    let login = json!({ "username": "admin", "password": acceptance::ADMIN_PASSWORD });
+    let session = auth.client().call(Method::POST, "/api/v1/session");
+    let refused = session.json(&login).send().await;
+    assert_eq!(refused.status, 503, "{refused}");
+    expect_sentence(
+        &refused,
+        "the accounts database is read-only: nothing can be changed",
+    );
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ mod reload;
 mod replicas;
 mod storage_identity;
 mod stuck_uploads;
+mod swapped_accounts;
 mod systemd;
 mod tags;
 mod token_realm;

@@ -115,7 +115,7 @@ database::test_on_both! {
 
     async fn a_block_of_a_clock_that_was_put_back_is_over(database: Database) {
         let server = server(&database).await;
-        for _ in 0..THROTTLE.threshold + 1 {
+        for _ in 0..=THROTTLE.threshold {
             assert_eq!(server.from(HERE, "alice", "wrong").await, Wrong);
             server.context.clock.advance(THROTTLE.max_delay);
         }

@@ -47,6 +47,7 @@ macro_rules! in_json {
 }
 use in_json;
 
+pub(crate) mod accounts_id;
 pub(crate) mod audit;
 pub(crate) mod counts;
 pub(crate) mod grants;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use registry_token::{SigningKey, SigningKeyError};
 use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
 
 /// The name of the first key.
 const FIRST_KEY_FILE: &str = "signing.pem";
@@ -26,6 +27,9 @@ const KEY_FILE_SUFFIX: &str = ".pem";
 
 /// What a registry takes as its `rootcertbundle`.
 pub const BUNDLE_FILE: &str = "bundle.pem";
+
+/// Which accounts the keys belong to: their id.
+const OWNER_FILE: &str = "accounts-id";
 
 /// Held while something is written, so that two processes do not use one name at once.
 const LOCK_FILE: &str = ".lock";
@@ -136,6 +140,22 @@ impl KeyFolder {
             }
         }
         Ok(())
+    }
+
+    /// The id of the accounts that the keys belong to, as it is written there.
+    pub fn owner(&self) -> Result<Option<String>, KeyFileError> {
+        let path = self.0.join(OWNER_FILE);
+        match fs::read_to_string(&path) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(file_error("read", &path)(source)),
+        }
+    }
+
+    pub fn set_owner(&self, id: Uuid) -> Result<(), KeyFileError> {
+        create_folder(&self.0)?;
+        let _lock = lock(&self.0)?;
+        write_durably(&self.0.join(OWNER_FILE), &format!("{id}\n"), 0o600)
     }
 
     /// Writes `bundle.pem`, unless it says the right thing already.

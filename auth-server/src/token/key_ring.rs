@@ -5,6 +5,7 @@
 //! issues a token takes [`current`](KeyRing::current): one load, no lock, no wait for the database.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,13 @@ pub enum KeyError {
          another"
     )]
     Lost { kid: String, place: String },
+    #[error(
+        "the keys in {} belong to other accounts than those in {database}: correct `database.url` or \
+         `keys.path`. If these accounts are to have those keys, and the others nothing any more, run \
+         `portcullis auth key adopt`",
+        folder.display()
+    )]
+    OtherAccounts { folder: PathBuf, database: String },
     #[error(
         "the mounted key {kid} was retired on {at}, and registries refuse its tokens: mount \
          another pair (keys.signingkey, keys.certificate)"

@@ -222,7 +222,12 @@ fn a_certificate_outside_its_dates_is_told() {
     let clock = crate::testing::clock();
     let key = SigningKey::generate(registry_token::SigningAlgorithm::Es256, clock.now()).unwrap();
     assert_eq!(check_dates(&key, clock.now()), None);
-    for (days, words) in [(-1, "check the clock"), (3_651, "has ended")] {
+    // Somebody puts the clock right after the first start.
+    assert_eq!(
+        check_dates(&key, clock.now() - chrono::TimeDelta::hours(23)),
+        None
+    );
+    for (days, words) in [(-2, "check the clock"), (3_651, "has ended")] {
         let told = check_dates(&key, clock.now() + chrono::TimeDelta::days(days)).unwrap();
         assert!(told.contains(words), "{told}");
     }

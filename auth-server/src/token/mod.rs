@@ -13,6 +13,7 @@ pub mod issue;
 pub mod jwks;
 pub mod key_files;
 pub(crate) mod key_metrics;
+pub(crate) mod key_owner;
 pub mod key_ring;
 pub mod key_settings;
 pub mod key_start;

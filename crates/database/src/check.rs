@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use crate::error::{StartError, sqlite_code};
+use crate::sqlite::not_opened;
 use crate::{Database, Error, Tx, sql};
 
 /// A start is not held up for longer. What is not looked at by then is taken to be whole.
@@ -69,7 +70,8 @@ impl Database {
         let Self::Sqlite(pools) = self else {
             return Ok(());
         };
-        match examine(&pools.options, PATIENCE).await? {
+        let found = examine(&pools.options, PATIENCE).await;
+        match found.map_err(|error| not_opened(&pools.path, error))? {
             Integrity::Sound => Ok(()),
             Integrity::Unknown => {
                 tracing::info!(

@@ -103,6 +103,13 @@ async fn in_sqlite(path: &Path) -> Result<Vec<Applied>, InspectError> {
         sqlx::Error::Database(reason) if reason.code().as_deref() == Some("26") => {
             InspectError::NotADatabase(path.to_owned())
         }
+        // SQLITE_CORRUPT
+        sqlx::Error::Database(reason) if reason.code().as_deref() == Some("11") => {
+            InspectError::Damaged {
+                path: path.to_owned(),
+                damage: reason.message().to_owned(),
+            }
+        }
         _ => InspectError::Other(error.to_string()),
     };
     let options = SqliteConnectOptions::new()

@@ -107,11 +107,18 @@ impl Database {
     pub async fn migrate(&self, sqlite: &Migrator, postgres: &Migrator) -> Result<(), StartError> {
         let (ours, applied) = match self {
             Self::Sqlite(pools) => {
-                let mut connection = pools.options.connect().await?;
-                let applied = inspect::applied_in_sqlite(&mut connection).await?;
-                // It was only read.
-                let _ = connection.close().await;
-                (sqlite, applied)
+                let applied = async {
+                    let mut connection = pools.options.connect().await?;
+                    let applied = inspect::applied_in_sqlite(&mut connection).await;
+                    // It was only read.
+                    let _ = connection.close().await;
+                    applied
+                };
+                let applied = applied.await;
+                (
+                    sqlite,
+                    applied.map_err(|error| sqlite::not_opened(&pools.path, error))?,
+                )
             }
             Self::Postgres(pool) => {
                 let mut connection = pool.acquire().await?;
@@ -140,7 +147,8 @@ impl Database {
     }
 
     /// What it is called in a sentence.
-    fn described(&self) -> String {
+    #[must_use]
+    pub fn described(&self) -> String {
         match self {
             Self::Sqlite(pools) => pools.path.display().to_string(),
             Self::Postgres(pool) => {

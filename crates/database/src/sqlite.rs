@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, SqliteConnection};
 
-use crate::error::{Class, StartError, is_busy};
+use crate::error::{Class, StartError, is_busy, sqlite_code};
 use crate::readers::Readers;
 use crate::reserve::Reserve;
 use crate::writer::Writers;
@@ -77,10 +77,7 @@ impl SqlitePools {
             }
             opened => opened,
         };
-        let (anchor, writer) = opened.map_err(|error| match Class::of(&error) {
-            Class::Full => StartError::Full(path.display().to_string()),
-            _ => StartError::Connect(error),
-        })?;
+        let (anchor, writer) = opened.map_err(|error| not_opened(path, error))?;
         Ok(Self {
             path: path.to_owned(),
             writers: Writers::new(options.clone(), writer),
@@ -115,7 +112,7 @@ impl SqlitePools {
             if is_there("-wal") {
                 StartError::ReadOnlyLog(path.to_owned())
             } else if is_fixed {
-                StartError::Connect(error)
+                not_opened(path, error)
             } else {
                 StartError::File {
                     path: path.to_owned(),
@@ -190,6 +187,18 @@ async fn open_two(
     // `SQLite` opens nothing before it has to.
     anchor.execute("SELECT count(*) FROM sqlite_schema").await?;
     Ok((anchor, options.connect().await?))
+}
+
+pub(crate) fn not_opened(path: &Path, error: sqlx::Error) -> StartError {
+    match (Class::of(&error), sqlite_code(&error)) {
+        (Class::Full, _) => StartError::Full(path.display().to_string()),
+        // CORRUPT, NOTADB
+        (_, Some(11 | 26)) => StartError::Damaged {
+            path: path.to_owned(),
+            damage: error.to_string(),
+        },
+        _ => StartError::Connect(error),
+    }
 }
 
 fn may_be_full(error: &sqlx::Error) -> bool {
