@@ -352,8 +352,9 @@ async fn clients_pull_from_a_full_disk_and_are_told_why_they_cannot_push() {
     let copy = format!("dir:{}", folder.path().display());
     skopeo.copy(&source, &copy).expect_success();
     let other = format!("docker://{host}/admin/other:1");
+    // Clients show the sentences of 4xx alone.
     skopeo
         .copy(&copy, &other)
         .expect_failure()
-        .expect_says(["storage is full"]);
+        .expect_says(["507 Insufficient Storage"]);
 }

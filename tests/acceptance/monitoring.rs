@@ -124,6 +124,45 @@ fn prometheus_takes_the_rules() {
     }
 }
 
+/// What may be full at any hour, and serves pulls, wakes nobody.
+#[test]
+fn a_degraded_server_is_a_warning_and_a_failing_one_is_critical() {
+    let folder = tempfile::tempdir().unwrap();
+    let tests = r#"
+rule_files: [alerts.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: health_check_passing{job="portcullis", instance="full", check="writing"}
+        values: 0x10
+      - series: health_check_passing{job="portcullis", instance="full", check="reading"}
+        values: 1x10
+      - series: health_degraded{job="portcullis", instance="full"}
+        values: 1x10
+      - series: health_check_passing{job="portcullis", instance="gone", check="reading"}
+        values: 0x10
+      - series: health_degraded{job="portcullis", instance="gone"}
+        values: 0x10
+    promql_expr_test:
+      - expr: ALERTS{alertstate="firing"}
+        eval_time: 5m
+        exp_samples:
+          - labels: ALERTS{alertname="PortcullisDegraded", alertstate="firing", severity="warning", job="portcullis", instance="full", check="writing"}
+            value: 1
+          - labels: ALERTS{alertname="PortcullisCheckFails", alertstate="firing", severity="critical", job="portcullis", instance="gone", check="reading"}
+            value: 1
+"#;
+    let rules = document("deploy/monitoring/alerts.yml");
+    std::fs::write(folder.path().join("alerts.yml"), rules).unwrap();
+    std::fs::write(folder.path().join("tests.yml"), tests).unwrap();
+    Invocation::new("promtool")
+        .args(["test", "rules", "tests.yml"])
+        .current_dir(folder.path())
+        .run()
+        .expect_success();
+}
+
 #[test]
 fn systemd_takes_the_units_and_finds_little_exposed() {
     let folder = tempfile::tempdir().unwrap();
