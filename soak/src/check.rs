@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acceptance::content::sha256;
@@ -15,26 +14,27 @@ use crate::report::Report;
 use crate::world::World;
 
 /// Everything that has a name, and every open upload. What is seen now stays so.
-pub async fn everything(world: &World, checkers: Vec<Client>) {
-    let keys = Arc::new(world.model().keys());
-    let sessions = Arc::new(world.model().sessions());
-    let next = Arc::new(AtomicUsize::new(0));
-    let next_session = Arc::new(AtomicUsize::new(0));
-    let looking = checkers.into_iter().map(|mut checker| {
-        let (keys, sessions) = (Arc::clone(&keys), Arc::clone(&sessions));
-        let (next, next_session) = (Arc::clone(&next), Arc::clone(&next_session));
-        async move {
-            while let Some(id) = sessions.get(next_session.fetch_add(1, Ordering::Relaxed)) {
-                checker.look_at_session(*id).await;
-            }
-            while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Some(value) = Box::pin(checker.look_at(key)).await {
-                    world.model().pin(key, value);
-                }
+///
+/// Uploads first: to bring one to its end is a write, and what is pinned must not change any more.
+pub async fn everything(world: &World, mut checkers: Vec<Client>) {
+    let sessions = world.model().sessions();
+    let next = AtomicUsize::new(0);
+    join_all(checkers.iter_mut().map(async |checker| {
+        while let Some(id) = sessions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            Box::pin(checker.look_at_session(*id)).await;
+        }
+    }))
+    .await;
+    let keys = world.model().keys();
+    let next = AtomicUsize::new(0);
+    join_all(checkers.iter_mut().map(async |checker| {
+        while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(value) = Box::pin(checker.look_at(key)).await {
+                world.model().pin(key, value);
             }
         }
-    });
-    join_all(looking).await;
+    }))
+    .await;
 }
 
 /// Swept of everything, only what is shown is on the disk, whole. Nobody may be at work.

@@ -183,24 +183,24 @@ async fn around(options: &Options) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(2))
 }
 
-/// Images are of no use to anybody; logs are, if something failed.
+/// What failed is kept, with the disks as they were.
 fn clean_up(options: &Options, folder: TempDir, code: i32) {
-    for lap in std::fs::read_dir(folder.path())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        for image in ["data.img", "blobs.img"] {
-            let _ = std::fs::remove_file(lap.path().join(image));
-        }
-    }
     if code == 1 || code == 2 || options.keep.is_some() {
         let kept = folder.keep();
         let shown = match &options.keep {
             Some(keep) if std::fs::rename(&kept, keep).is_ok() => keep.clone(),
             _ => kept,
         };
-        println!("logs and configurations are kept in {}", shown.display());
+        println!(
+            "logs, configurations and disks are kept in {}",
+            shown.display()
+        );
+    }
+}
+
+fn remove_images(lap: &Path) {
+    for image in ["data.img", "blobs.img"] {
+        let _ = std::fs::remove_file(lap.join(image));
     }
 }
 
@@ -257,8 +257,8 @@ async fn soak(extent: Extent, course: Course, seed: u64, folder: PathBuf, report
         let folder = folder.join(format!("lap-{number}"));
         std::fs::create_dir(&folder).unwrap();
         laps::run(&lap, &extent, &folder, &report, deadline, course.go_on).await;
-        for image in ["data.img", "blobs.img"] {
-            let _ = std::fs::remove_file(folder.join(image));
+        if report.findings() == 0 {
+            remove_images(&folder);
         }
         let is_over = deadline.is_some_and(|deadline| Instant::now() > deadline);
         if is_over || report.findings() > 0 && !course.go_on {

@@ -200,7 +200,7 @@ fn possible(kinds: &BTreeSet<Kind>, database: Databases) -> Vec<Kind> {
 }
 
 fn fault(kind: Kind, total: u64, database: Databases, random: &mut StdRng) -> Fault {
-    let operations = random.random_range(total / 20 + 1..=total / 5 + 1);
+    let operations = random.random_range(total / 10 + 1..=total / 2 + 1);
     match kind {
         Kind::Kill => Fault::Kill(match random.random_range(0..4) {
             0 => Victim::Auth,

@@ -5,7 +5,7 @@ use acceptance::{Answer, Blob};
 use rand::RngExt as _;
 use reqwest::{Method, StatusCode};
 
-use super::requests::{Access, Reply};
+use super::requests::{Access, Reply, told};
 use super::{Client, TAGS};
 use crate::model::{Key, Kind};
 use crate::register::Value;
@@ -52,7 +52,7 @@ impl Client {
             _ => digest == key.name,
         };
         if !known {
-            self.finding("content comes back changed", answer);
+            self.finding("content comes back changed", told(answer));
             return None;
         }
         Some(digest)
@@ -78,8 +78,10 @@ impl Client {
         self.finding(
             &what,
             format!(
-                "{} in {}\nfound {value:?}, allowed {allowed:?}\n{answer}",
-                key.name, key.repository
+                "{} in {}\nfound {value:?}, allowed {allowed:?}\n{}",
+                key.name,
+                key.repository,
+                told(answer)
             ),
         );
     }
@@ -144,7 +146,7 @@ impl Client {
             }
             StatusCode::PARTIAL_CONTENT => {
                 if range.is_none_or(|(first, last)| answer.body != blob.bytes[first..=last]) {
-                    self.finding("a piece of a blob comes back changed", &answer);
+                    self.finding("a piece of a blob comes back changed", told(&answer));
                 }
                 Some(name)
             }
