@@ -15,7 +15,7 @@ use crate::world::World;
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// How soon all is well again once nothing is wrong.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// What ends a lap early: a server that does not start.
 #[derive(Debug)]
@@ -53,17 +53,7 @@ async fn bring_about(
             deployment.kill(victim);
             deployment.start().await?;
         }
-        Fault::PowerCut => {
-            deployment.kill(Victim::Both);
-            deployment.blobs.cut();
-            deployment.data.cut();
-            if deployment.database == Databases::Sqlite {
-                world.model().power_was_cut();
-            }
-            deployment.data.mount();
-            deployment.blobs.mount();
-            deployment.start().await?;
-        }
+        Fault::PowerCut => cut_power(deployment).await?,
         Fault::Stop => {
             deployment.stop().await;
             deployment.start().await?;
@@ -84,18 +74,7 @@ async fn bring_about(
         }
         Fault::StartOnFullDisk { which, operations } => {
             weather.begin(Trouble::NoWrites);
-            deployment.kill(Victim::Both);
-            fill(deployment, which);
-            let started = deployment.start().await;
-            if let Err(message) = &started {
-                deployment.finding("a server does not start on a full disk", message);
-            } else {
-                last(&world, operations).await;
-            }
-            free(deployment, which);
-            if started.is_err() {
-                deployment.start().await?;
-            }
+            start_on_full_disk(deployment, which, operations).await?;
             recover(deployment, probe).await;
             weather.end(Trouble::NoWrites);
         }
@@ -144,6 +123,39 @@ async fn bring_about(
             let older_than = older_than + Duration::from_secs(ahead);
             deployment.sweep(older_than).await;
         }
+    }
+    Ok(())
+}
+
+async fn cut_power(deployment: &mut Deployment) -> Result<(), String> {
+    deployment.kill(Victim::Both);
+    deployment.blobs.cut();
+    deployment.data.cut();
+    if deployment.database == Databases::Sqlite {
+        deployment.world.model().power_was_cut();
+    }
+    deployment.data.mount();
+    deployment.blobs.mount();
+    deployment.start().await
+}
+
+async fn start_on_full_disk(
+    deployment: &mut Deployment,
+    which: Full,
+    operations: u64,
+) -> Result<(), String> {
+    let world = deployment.world.clone();
+    deployment.kill(Victim::Both);
+    fill(deployment, which);
+    let started = deployment.start().await;
+    if let Err(message) = &started {
+        deployment.finding("a server does not start on a full disk", message);
+    } else {
+        last(&world, operations).await;
+    }
+    free(deployment, which);
+    if started.is_err() {
+        deployment.start().await?;
     }
     Ok(())
 }

@@ -57,6 +57,7 @@ pub async fn run(
     go_on: bool,
 ) {
     let place = format!("lap {} ({:?})", lap.number, lap.database);
+    report.begin_lap(lap.number);
     report.enter(place.clone());
     let mut deployment = Deployment::new(folder, lap.database, Arc::clone(report)).await;
     let ran = rounds(&mut deployment, lap, extent, &place, deadline, go_on).await;

@@ -37,7 +37,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use acceptance::Databases;
@@ -206,7 +205,7 @@ fn remove_images(lap: &Path) {
 
 async fn inside(options: &Options, folder: &Path) -> ExitCode {
     let seed = options.seed.expect("the seed, of whoever started this");
-    let report = Arc::new(Report::new());
+    let report = Arc::new(Report::new(folder.join("failures.txt")));
     let soak = tokio::spawn(soak(
         options.extent(),
         options.course(),
@@ -227,9 +226,7 @@ async fn inside(options: &Options, folder: &Path) -> ExitCode {
         println!("the soak could not go on: {error}; seed {seed}");
         return ExitCode::from(2);
     }
-    if report.findings() > 0 {
-        let lap = report.laps.load(Ordering::Relaxed).saturating_sub(1);
-        let lap = options.lap.unwrap_or(lap);
+    if let Some(lap) = report.failed_lap() {
         println!("\nagain: make soak SOAK_SEED={seed} SOAK_LAP={lap}");
         return ExitCode::from(1);
     }

@@ -64,6 +64,14 @@ pub struct Session {
 }
 
 impl Session {
+    /// So much is there. What broke off a moment ago may still be on its way, and add to it.
+    pub fn stands_at(&mut self, offset: usize) {
+        self.acknowledged = offset;
+        if !self.may_be_busy() {
+            self.possible = offset;
+        }
+    }
+
     /// Whether "busy" is an honest answer.
     pub fn may_be_busy(&self) -> bool {
         self.broken.is_some_and(|broken| broken.elapsed() < LEASE)

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use acceptance::{Invocation, fresh_postgres};
+use acceptance::{Finished, Invocation, fresh_postgres};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -50,24 +50,21 @@ impl Postgres {
     /// Has the server end what serves our connections; new ones are welcome.
     pub fn drop_connections(&self) {
         for database in &self.direct {
-            self.psql(
-                database,
-                &format!(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                     WHERE datname = '{}' AND pid <> pg_backend_pid()",
-                    database.path().trim_start_matches('/')
-                ),
+            let statement = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = '{}' AND pid <> pg_backend_pid()",
+                database.path().trim_start_matches('/')
             );
+            psql(database, &statement).expect_success();
         }
     }
+}
 
-    fn psql(&self, database: &Url, statement: &str) {
-        Invocation::new("psql")
-            .args(["--no-psqlrc", "--quiet", "--command", statement])
-            .arg(database.as_str())
-            .run()
-            .expect_success();
-    }
+fn psql(database: &Url, statement: &str) -> Finished {
+    Invocation::new("psql")
+        .args(["--no-psqlrc", "--quiet", "--command", statement])
+        .arg(database.as_str())
+        .run()
 }
 
 impl Drop for Postgres {
@@ -78,10 +75,7 @@ impl Drop for Postgres {
             let mut server = database.clone();
             server.set_path("postgres");
             let statement = format!("DROP DATABASE {name} WITH (FORCE)");
-            let _ = Invocation::new("psql")
-                .args(["--no-psqlrc", "--quiet", "--command", &statement])
-                .arg(server.as_str())
-                .run();
+            let _ = psql(&server, &statement);
         }
     }
 }

@@ -103,6 +103,10 @@ impl Register {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the kind of value that writes have"
+    )]
     fn some(value: &str) -> Value {
         Some(value.to_owned())
     }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Of one kind of finding so many are told; a lost disk would make thousands.
-const TOLD: usize = 5;
+/// Of one kind of finding so many are shown; a lost disk would make thousands. All are in a file.
+const TOLD: usize = 3;
 
 /// Counts and findings of a whole soak.
 #[derive(Debug)]
@@ -23,19 +26,23 @@ pub struct Report {
     notes: Mutex<BTreeMap<String, u64>>,
     findings: Mutex<Vec<Finding>>,
     /// Where the soak is, for findings.
+    lap: AtomicU64,
     place: Mutex<String>,
+    /// What has all findings.
+    file: PathBuf,
 }
 
 #[derive(Clone, Debug)]
 struct Finding {
     /// The same for all of its kind.
     what: String,
+    lap: u64,
     place: String,
     details: String,
 }
 
 impl Report {
-    pub fn new() -> Self {
+    pub fn new(file: PathBuf) -> Self {
         Self {
             began: Instant::now(),
             laps: AtomicU64::default(),
@@ -46,7 +53,9 @@ impl Report {
             faults: Mutex::default(),
             notes: Mutex::default(),
             findings: Mutex::default(),
+            lap: AtomicU64::default(),
             place: Mutex::default(),
+            file,
         }
     }
 
@@ -77,6 +86,7 @@ impl Report {
     pub fn finding(&self, what: &str, details: impl fmt::Display) {
         let finding = Finding {
             what: what.to_owned(),
+            lap: self.lap.load(Ordering::Relaxed),
             place: self.place.lock().unwrap().clone(),
             details: details.to_string(),
         };
@@ -85,11 +95,26 @@ impl Report {
         if told < TOLD {
             println!("FAILED {finding}");
         }
+        let file = File::options().create(true).append(true).open(&self.file);
+        let written = file.and_then(|mut file| writeln!(file, "{finding}\n"));
+        if let Err(error) = written {
+            println!("cannot write {}: {error}", self.file.display());
+        }
         findings.push(finding);
     }
 
     pub fn findings(&self) -> usize {
         self.findings.lock().unwrap().len()
+    }
+
+    /// The lap of the first.
+    pub fn failed_lap(&self) -> Option<u64> {
+        let findings = self.findings.lock().unwrap();
+        findings.first().map(|finding| finding.lap)
+    }
+
+    pub fn begin_lap(&self, lap: u64) {
+        self.lap.store(lap, Ordering::Relaxed);
     }
 
     pub fn enter(&self, place: String) {

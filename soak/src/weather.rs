@@ -72,7 +72,7 @@ impl Weather {
 
     /// Waits until the servers are there; a client that is refused comes again.
     pub async fn wait_until_up(&self) {
-        let deadline = Instant::now() + Duration::from_secs(180);
+        let deadline = Instant::now() + Duration::from_mins(3);
         while self.is(Trouble::Down) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

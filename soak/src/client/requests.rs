@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::weather::{Tick, Trouble};
 
 /// Longer than any answer may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const SERVICE: &str = "portcullis-registry";
 
@@ -40,6 +40,16 @@ pub fn told(answer: &Answer) -> Answer {
         told.body = Bytes::new();
     }
     told
+}
+
+/// What kind of request it was: `PUT manifests`.
+fn asked(answer: &Answer) -> String {
+    let text = answer.to_string();
+    let mut words = text.split_whitespace();
+    let (method, url) = (words.next(), words.next().unwrap_or_default());
+    let kinds = ["uploads", "blobs", "manifests", "tags", "token", "api"];
+    let kind = kinds.iter().find(|kind| url.contains(&format!("/{kind}")));
+    format!("{} {}", method.unwrap_or_default(), kind.unwrap_or(&url))
 }
 
 impl Client {
@@ -168,12 +178,14 @@ impl Client {
         };
         if !tolerable {
             let status = answer.status.as_u16();
-            let what = if status == 500 {
-                "answered 500".to_owned()
-            } else {
-                format!("{access:?} answered {status} though nothing was wrong with it")
+            let what = match (access, no_writes || weather.since(began, Trouble::NoWrites)) {
+                _ if status == 500 => "is answered 500".to_owned(),
+                (Access::Read, true) => {
+                    format!("is answered {status} because nothing can be written")
+                }
+                _ => format!("is answered {status} though nothing is wrong"),
             };
-            self.finding(&what, answer);
+            self.finding(&format!("{} {what}", asked(&answer)), answer);
         }
         Reply::Unknown
     }

@@ -31,7 +31,7 @@ impl Client {
         let part = self.random.random_range(0..=blob.bytes.len());
         if part >= SMALLEST {
             let breaks_off = self.random.random_bool(0.2);
-            self.send_piece(id, part, breaks_off).await;
+            self.send_piece(id, 0, part, breaks_off).await;
         }
     }
 
@@ -62,7 +62,8 @@ impl Client {
             }
             let piece = self.random.random_range(SMALLEST.min(left)..=left);
             let breaks_off = self.random.random_bool(0.2);
-            self.send_piece(id, offset + piece, breaks_off).await;
+            self.send_piece(id, offset, offset + piece, breaks_off)
+                .await;
         }
     }
 
@@ -135,10 +136,9 @@ impl Client {
         self.checked();
         let offset = offset(answer)?;
         if (session.acknowledged..=session.possible).contains(&offset) {
-            self.world.model().change_session(id, |session| {
-                session.acknowledged = offset;
-                session.possible = offset;
-            });
+            self.world
+                .model()
+                .change_session(id, |session| session.stands_at(offset));
             return Some(offset);
         }
         let Session {
@@ -154,22 +154,19 @@ impl Client {
         None
     }
 
-    /// Sends the bytes up to `end`, or the first half of these and then breaks off.
-    async fn send_piece(&mut self, id: SessionId, end: usize, breaks_off: bool) {
+    /// Sends these bytes, or the first half of them and then breaks off.
+    async fn send_piece(&mut self, id: SessionId, start: usize, end: usize, breaks_off: bool) {
         let Some(session) = self.world.model().session(id) else {
             return;
         };
-        if session.acknowledged != session.possible {
-            return;
-        }
-        let start = session.acknowledged;
         self.touch(id, end);
         let piece = session.blob.bytes.slice(start..end);
         if breaks_off {
-            self.break_off(id, &session, piece).await;
+            self.break_off(id, &session, start, piece).await;
             return;
         }
-        let named = self.random.random_bool(0.5);
+        // What broke off before may still be on its way: it must not come in between.
+        let named = self.random.random_bool(0.5) || session.may_be_busy();
         let reply = self
             .ask(&session.repository, Access::Write, |http| {
                 let call = http
@@ -200,8 +197,7 @@ impl Client {
                 }
                 let location = answer.header("location").to_owned();
                 self.world.model().change_session(id, |session| {
-                    session.acknowledged = end;
-                    session.possible = end;
+                    session.stands_at(end);
                     session.location = location;
                 });
             }
@@ -211,7 +207,8 @@ impl Client {
     }
 
     /// A `PATCH` whose client vanishes.
-    async fn break_off(&self, id: SessionId, session: &Session, piece: Bytes) {
+    async fn break_off(&self, id: SessionId, session: &Session, start: usize, piece: Bytes) {
+        let range = format!("{start}-{}", start + piece.len() - 1);
         let half = piece.slice(..piece.len() / 2);
         let parts = [Ok(half), Err(std::io::Error::other("the client vanishes"))];
         let bearer = self.bearers.iter().find(|((_, scope), _)| {
@@ -224,6 +221,7 @@ impl Client {
             .http
             .call(Method::PATCH, &session.location)
             .header("content-type", "application/octet-stream")
+            .header("content-range", &range)
             .body(Body::wrap_stream(stream::iter(parts)))
             .bearer(bearer);
         // Whatever is answered is answered to nobody.
@@ -289,10 +287,18 @@ impl Client {
             session.location, session.blob.digest
         );
         let rest = session.blob.bytes.slice(offset..);
+        let end = session.blob.bytes.len();
+        let named = session.may_be_busy() && !rest.is_empty();
         self.ask(&session.repository, Access::Write, |http| {
-            http.call(Method::PUT, &location)
-                .header("content-type", "application/octet-stream")
-                .body(rest.clone())
+            let call = http
+                .call(Method::PUT, &location)
+                .header("content-type", "application/octet-stream");
+            let call = if named {
+                call.header("content-range", &format!("{offset}-{}", end - 1))
+            } else {
+                call
+            };
+            call.body(rest.clone())
         })
         .await
     }
@@ -437,7 +443,7 @@ impl Client {
     fn touch(&self, id: SessionId, end: usize) {
         let touched = (self.world.server_time(), self.world.tick());
         self.world.model().change_session(id, |session| {
-            session.possible = end;
+            session.possible = session.possible.max(end);
             session.touched = touched;
         });
     }
@@ -459,7 +465,7 @@ impl Client {
     fn expect_gone(&self, id: SessionId, session: &Session, answer: &Answer) {
         let now = self.world.server_time();
         let may_be_gone = self.world.model().may_be_gone(session, now);
-        let moved_on = answer.status == 416 && session.ending;
+        let moved_on = answer.status == 416 && (session.ending || session.may_be_busy());
         if !(answer.status == 404 && may_be_gone || moved_on) {
             let what = if answer.status == 404 {
                 "an open upload is gone"
