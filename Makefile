@@ -30,7 +30,7 @@ test-here:
 .PHONY: test-unit
 test-unit: ## Run the tests of the crates alone: seconds, no real clients (needs PORTCULLIS_TEST_POSTGRES)
 	@$(environment)/cargo-tools cargo-nextest
-	cargo nextest run --workspace --exclude acceptance
+	cargo nextest run --workspace --exclude acceptance --exclude soak
 
 .PHONY: lint
 lint: ## Check format, lints, dependencies, spelling and scripts
@@ -61,6 +61,10 @@ fuzz: ## Fuzz every parser of foreign bytes, FUZZ_SECONDS each (60)
 		cargo fuzz run $$target fuzz/corpus/$$target $$(ls -d fuzz/seeds/$$target 2>/dev/null) \
 			-- -max_total_time=$(or $(FUZZ_SECONDS),60) || exit 1; \
 	done
+
+.PHONY: soak
+soak: build ## Use the servers on the worst of days, for SOAK_SECONDS (300); SOAK_SEED replays (options in SOAK)
+	@$(environment)/with cargo run --release --package soak -- $(SOAK)
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -94,10 +94,16 @@ impl Invocation {
     /// The same, at a time that is this much later: `10m`, `9d`.
     #[must_use]
     pub fn later(self, offset: &str) -> Self {
+        self.shifted(&format!("+{offset}"))
+    }
+
+    /// The same, at a time that is this much later or earlier: `+10m`, `-3600`.
+    #[must_use]
+    pub fn shifted(self, offset: &str) -> Self {
         // What the command `faketime` does, without its process around: that would leave the program
         // behind when it is killed. The loader puts the machine's folder in the place of `$LIB`.
         self.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
-            .env("FAKETIME", format!("+{offset}"))
+            .env("FAKETIME", offset)
             // What waits must not wait longer.
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
@@ -223,9 +229,15 @@ pub fn portcullis_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("PORTCULLIS_BIN") {
         return path.into();
     }
-    // target/<profile>/deps/<this test>
+    // target/<profile>/deps/<this test>, or target/<profile>/<this program>
     let this = std::env::current_exe().unwrap();
-    let path = this.ancestors().nth(2).unwrap().join("portcullis");
+    let folder = this.parent().unwrap();
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap()
+    } else {
+        folder
+    };
+    let path = folder.join("portcullis");
     assert!(
         path.exists(),
         "{} is not built: run `cargo build --bin portcullis`, or set PORTCULLIS_BIN",
