@@ -39,7 +39,14 @@ pub async fn up(options: &cli::Up) -> Result<(), Failure> {
     serve::show_generated_password("admin", auth.generated_password())?;
     // After the auth-server: its first start writes the bundle that the registry reads.
     let clock = registry_server::Clock::system();
-    let registry = registry_server::Application::build(registry_settings, clock, records).await?;
+    let registry =
+        match registry_server::Application::build(registry_settings, clock, records).await {
+            Ok(registry) => registry,
+            Err(error) => {
+                auth.close().await;
+                return Err(error.into());
+            }
+        };
     let generated = registry.generated_password();
     serve::show_generated_password(registry_server::FIRST_USER, generated)?;
     registry.register_metrics(&host.metrics);

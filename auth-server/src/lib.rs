@@ -210,7 +210,7 @@ impl Application {
                 let database = for_writing.clone();
                 async move {
                     let written = database.check_writing().await;
-                    written.map_err(|error| Failure::because(why_not_changed(&error), error))
+                    written.map_err(|error| Failure::because(error.why_not_changed(), error))
                 }
             })
             .degrades(),
@@ -243,18 +243,6 @@ impl Application {
     /// Closes the database; the last thing to do.
     pub async fn close(&self) {
         self.state.database.close().await;
-    }
-}
-
-/// For strangers, who may read it at `/readyz`.
-fn why_not_changed(error: &database::Error) -> &'static str {
-    match error {
-        database::Error::Full(_) => "the disk is full",
-        database::Error::ReadOnly(_) => "it is read-only",
-        database::Error::Unavailable(_)
-        | database::Error::Conflict(_)
-        | database::Error::Race(_)
-        | database::Error::Internal(_) => "it cannot be written",
     }
 }
 

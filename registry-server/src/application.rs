@@ -55,13 +55,22 @@ impl Application {
         occupancy: Option<Occupancy>,
     ) -> Result<Self, StartError> {
         let mut application = Self::open(settings, clock).await?;
-        if occupancy.is_some() {
-            // Leases outlive a crash; here nobody else can hold one.
-            application.release_leases().await?;
-        }
         application.occupancy = occupancy;
-        application.meet_storage().await?;
+        if let Err(error) = application.prepare().await {
+            // Nothing is left beside the file that would be taken for a part of the right one.
+            application.close().await;
+            return Err(error);
+        }
         Ok(application)
+    }
+
+    async fn prepare(&self) -> Result<(), StartError> {
+        self.meet_storage().await?;
+        if self.occupancy.is_some() {
+            // Leases outlive a crash; here nobody else can hold one.
+            self.release_leases().await?;
+        }
+        Ok(())
     }
 
     /// For a command beside a server that may be running.
@@ -380,7 +389,7 @@ mod tests {
             let answer = test::call_service(&app, request).await;
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
         }
-        assert_eq!(application.health().len(), 4);
+        assert_eq!(application.health().len(), 5);
         let report = application.sweep(None, false).await.unwrap();
         assert_eq!(report, jobs::SweepReport::default());
         application.close().await;

@@ -33,21 +33,10 @@ pub fn database_writing(database: &Database, registry: &Arc<Registry>) -> Check 
                 return Ok(());
             }
             let written = database.check_writing().await;
-            written.map_err(|error| Failure::because(why_not_changed(&error), error))
+            written.map_err(|error| Failure::because(error.why_not_changed(), error))
         }
     })
     .degrades()
-}
-
-fn why_not_changed(error: &database::Error) -> &'static str {
-    match error {
-        database::Error::Full(_) => "the disk is full",
-        database::Error::ReadOnly(_) => "it is read-only",
-        database::Error::Unavailable(_)
-        | database::Error::Conflict(_)
-        | database::Error::Race(_)
-        | database::Error::Internal(_) => "it cannot be written",
-    }
 }
 
 pub fn storage(blobs: &Arc<dyn BlobStore>, settings: StorageCheck) -> Check {

@@ -32,6 +32,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why nothing can be changed, in words that are fit for strangers.
+    #[must_use]
+    pub fn why_not_changed(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "the disk is full",
+            Self::ReadOnly(_) => "it is read-only",
+            Self::Unavailable(_) | Self::Conflict(_) | Self::Race(_) | Self::Internal(_) => {
+                "it cannot be written"
+            }
+        }
+    }
+
     /// Whether nothing can be changed for now, and perhaps for long, while reading goes on.
     #[must_use]
     pub fn is_about_writing(&self) -> bool {
