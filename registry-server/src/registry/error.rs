@@ -62,8 +62,9 @@ pub enum Error {
 
     /// One subject has too much in unfinished uploads.
     #[error(
-        "unfinished uploads of one user may take {limit} bytes in all (`uploads.maxheld` in the \
-         registry's configuration): finish or cancel some of them first"
+        "the unfinished uploads of one user may take {limit} bytes in all, and this would be more: \
+         finish or cancel some of them first, or see `uploads.maxheld` in the registry's \
+         configuration"
     )]
     TooMuchHeld { limit: u64 },
     /// Storing the content took so long that it was swept as abandoned. It may be pushed again.
