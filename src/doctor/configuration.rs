@@ -118,6 +118,7 @@ fn registry_side(configuration: &Configuration, settings: &RegistrySettings) -> 
         tls: http.tls.as_ref().and_then(tls_pair),
         serves_https: http.tls.is_some(),
         storage: settings.storage_root.clone(),
+        read_only: settings.rules.read_only,
         database: settings.database.clone(),
         schema: registry_server::schema(),
         host: http.host.clone(),

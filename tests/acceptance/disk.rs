@@ -7,7 +7,10 @@ use acceptance::disk::SmallDisk;
 use acceptance::peers::free_address;
 use acceptance::served::{Configured, OPEN_REGISTRY, Served};
 use acceptance::tools::{Docker, Skopeo};
-use acceptance::{ADMIN_PASSWORD, Answer, Blob, Client, Image, Portcullis, Setup};
+use acceptance::{
+    ADMIN_PASSWORD, Answer, Blob, Client, Image, Invocation, Launch, Portcullis, Process, Ready,
+    Setup,
+};
 use serde_json::{Value, json};
 
 const STORAGE: &str = "registry storage: writing";
@@ -189,6 +192,29 @@ async fn who_is_strict_gets_no_requests_on_a_full_disk_and_pulls_all_the_same() 
     let _filler = disk.fill();
     readiness(&portcullis.anonymous(), 503, "degraded").await;
     expect_pulls(&portcullis, &image).await;
+}
+
+/// The log is often on the disk that is full.
+#[tokio::test]
+async fn a_server_that_can_print_nothing_starts_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let up = format!("exec \"$0\" up --listen {address} >/dev/full 2>&1");
+    let process = Process::start(Launch {
+        invocation: Invocation::new("bash")
+            .args(["-c", &up])
+            .arg(Invocation::portcullis().program())
+            .current_dir(folder.path())
+            .env("AUTH_ADMIN_PASSWORD", ADMIN_PASSWORD),
+        log: folder.path().join("log"),
+        ready: Ready::Answers(format!("http://{address}/").parse().unwrap()),
+    })
+    .await;
+    let client = Client::new(process.origin()).login("admin", ADMIN_PASSWORD);
+    let image = Image::random();
+    let repository = client.repository("admin/app");
+    repository.push(&image, "v1").await;
+    repository.expect_image(&image, "v1").await;
 }
 
 #[tokio::test]

@@ -61,7 +61,9 @@ fn limits_of_proxies_are_recognized() {
         (answer(408, &[], ""), "waiting for the rest"),
         (answer(504, &[], ""), "waiting for the registry"),
         (answer(502, &[], ""), "lost the registry"),
-        (error(507, "UNKNOWN"), "could not store"),
+        (error(507, "UNAVAILABLE"), "could not store a layer (507)"),
+        (error(405, "UNSUPPORTED"), "could not store a layer (405)"),
+        (answer(405, &[], "<html>"), "answered 405"),
         (error(401, "UNAUTHORIZED"), "answered 401"),
     ] {
         let verdict = size(&sent(Ok(answer)));

@@ -65,7 +65,8 @@ pub fn opened(answer: &Result<Answer, Trouble>, repository: &str) -> Verdict {
         ),
         405 if answer.error_code().is_some() => Verdict::failure(
             format!("the registry is read-only: {}", said(answer)),
-            "set `storage.maintenance.readonly.enabled` of the registry to false",
+            "set `storage.maintenance.readonly.enabled` of the registry to false, or see that its \
+             storage and its database can be written: run doctor with --registry-config on its host",
         ),
         405 => Verdict::failure(
             "the proxy refuses POST (405)",
@@ -149,19 +150,25 @@ pub fn size(sent: &Sent) -> Verdict {
                  example; if it is only slow, {TIMEOUTS}"
             ),
         ),
-        507 | 500 | 503 => Verdict::failure(
-            format!(
-                "the registry could not store a layer ({status}): {}",
-                said(answer)
-            ),
-            "see that its storage is writable and has space: run doctor with --registry-config on \
-             its host",
-        ),
+        507 | 500 | 503 => not_stored(answer),
+        405 if answer.error_code().is_some() => not_stored(answer),
         _ => Verdict::failure(
             format!("a layer was answered {status}: {}", said(answer)),
             "look into the logs of the proxy and of the registry",
         ),
     }
+}
+
+fn not_stored(answer: &Answer) -> Verdict {
+    Verdict::failure(
+        format!(
+            "the registry could not store a layer ({}): {}",
+            answer.status,
+            said(answer)
+        ),
+        "see that its storage is writable and has space: run doctor with --registry-config on \
+         its host",
+    )
 }
 
 fn who(answer: &Answer) -> &'static str {

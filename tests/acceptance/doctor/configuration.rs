@@ -338,6 +338,11 @@ async fn a_storage_that_cannot_be_written_to_says_why() {
     std::fs::remove_file(filler).unwrap();
     disk.make_read_only();
     on_disk().expect_first("storage.writable", "failure", "mounted read-only");
+    let maintenance = [
+        (ROOT, text(disk.path())),
+        ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", "true"),
+    ];
+    inside(&portcullis, &maintenance).expect("storage.writable", "ok", "not to be written to");
 }
 
 fn make_file(folder: &Path) -> PathBuf {

@@ -122,7 +122,8 @@ async fn a_storage_that_is_read_only_is_found_through_the_proxy() {
         let disk = SmallDisk::new("300m");
         let behind = Behind::with(kind, ROOT, text(disk.path())).await;
         disk.make_read_only();
-        let said = "the registry could not store a layer (503): the registry's storage cannot be written to";
+        let said =
+            "the registry could not store a layer (405): the registry's storage is read-only";
         behind
             .diagnose()
             .expect_first("upload.size", "failure", said)

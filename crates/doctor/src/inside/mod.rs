@@ -37,6 +37,8 @@ pub struct RegistrySide {
     pub serves_https: bool,
     /// The folder of the blobs.
     pub storage: PathBuf,
+    /// For maintenance: nothing is to be written.
+    pub read_only: bool,
     pub database: DatabaseUrl,
     pub schema: Schema,
     /// `http.host`
@@ -128,7 +130,7 @@ pub async fn examine(inside: &Inside, report: &mut Report) -> Option<Belief> {
             examine_realm(inside, tokens, &http, report).await;
         }
         report.add("registry.location", pairing::location(registry));
-        storage::examine(&registry.storage, report);
+        storage::examine(&registry.storage, registry.read_only, report);
         let found = database::inspect::inspect(
             &registry.database,
             registry.schema.sqlite,

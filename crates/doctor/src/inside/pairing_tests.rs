@@ -112,6 +112,7 @@ fn side(realm: &str) -> RegistrySide {
         host: None,
         location_from_request: false,
         trusts_proxies: false,
+        read_only: false,
     }
 }
 

@@ -16,11 +16,15 @@ const MAX_FILES: usize = 2_000;
 /// A disk that has much to do takes its time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn examine(root: &Path, report: &mut Report) {
+pub(super) fn examine(root: &Path, read_only: bool, report: &mut Report) {
     let folder = root.to_owned();
     let looked = patiently(PATIENCE, move || {
         let mut report = Report::default();
-        look(&folder, &mut report);
+        if read_only {
+            look_without_writing(&folder, &mut report);
+        } else {
+            look(&folder, &mut report);
+        }
         report
     });
     if let Some(found) = looked {
@@ -52,6 +56,33 @@ fn look(root: &Path, report: &mut Report) {
         Err(error) => Verdict::skipped(format!("the file system says nothing of itself: {error}")),
     };
     report.add("storage.space", verdict);
+}
+
+/// Of a registry that is read-only for maintenance: its storage may be mounted so.
+fn look_without_writing(root: &Path, report: &mut Report) {
+    let read = std::fs::read_dir(root).map(drop);
+    report.add("storage.writable", readable(root, &read));
+    let because = "because `storage.maintenance.readonly` lets nothing be written";
+    report.add("storage.owner", Verdict::skipped(because));
+    report.add("storage.space", Verdict::skipped(because));
+}
+
+fn readable(root: &Path, read: &std::io::Result<()>) -> Verdict {
+    use std::io::ErrorKind;
+
+    let shown = root.display();
+    match read {
+        Ok(()) => Verdict::ok(format!(
+            "{shown} can be read, and is not to be written to (`storage.maintenance.readonly`)"
+        )),
+        Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+            writable(root, read)
+        }
+        Err(error) => Verdict::failure(
+            format!("{shown} cannot be read: {}", in_words(error)),
+            "let the user that the registry runs as read it, and look into the kernel's log",
+        ),
+    }
 }
 
 /// Writes a file as a server would, and removes it.
@@ -97,11 +128,12 @@ fn writable(root: &Path, written: &std::io::Result<()>) -> Verdict {
         ErrorKind::ReadOnlyFilesystem => (
             format!("{shown} is on a file system that is mounted read-only"),
             "mount it writable, and look into the kernel's log: it may have turned read-only after \
-             an error",
+             an error. Pulls go on; if it is meant to be so, set `storage.maintenance.readonly`",
         ),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
             format!("{shown} cannot be written to: no space is left"),
-            "make room on the file system of `storage.filesystem.rootdirectory`",
+            "make room on the file system of `storage.filesystem.rootdirectory`: until then the \
+             registry serves pulls, and takes no pushes",
         ),
         _ => (
             format!("{shown} cannot be written to: {}", in_words(error)),
@@ -223,6 +255,17 @@ mod tests {
                 "{verdict:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_not_to_be_written_is_only_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        assert_eq!(readable(path, &Ok(())).status, Status::Ok);
+        let denied = readable(path, &Err(ErrorKind::PermissionDenied.into()));
+        assert!(denied.is_failure() && denied.message.contains("cannot be read"));
+        let missing = readable(path, &Err(ErrorKind::NotFound.into()));
+        assert!(missing.message.contains("there is no folder"));
     }
 
     #[test]

@@ -30,6 +30,21 @@ pub enum CacheError {
     Unwritable { path: PathBuf, source: io::Error },
 }
 
+impl CacheError {
+    /// Whether it may have been possible to write there before.
+    fn is_about_the_disk(&self) -> bool {
+        match self {
+            Self::Unwritable { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Unreadable { .. } | Self::Foreign { .. } => false,
+        }
+    }
+}
+
 /// The file, which this user alone can read. It is replaced as a whole.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
@@ -64,7 +79,8 @@ fn exposed<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S:
 }
 
 impl Cache {
-    /// Makes sure, before anything is ordered, that it can be kept.
+    /// Makes sure, before anything is ordered, that it can be kept. What was kept before is of use on a
+    /// disk that has become full or read-only, too.
     pub fn open(path: &Path) -> Result<Self, CacheError> {
         let path = if path.is_dir() {
             path.join(FILE_IN_DIRECTORY)
@@ -72,7 +88,12 @@ impl Cache {
             path.to_owned()
         };
         let cache = Self { path };
-        cache.new_file()?;
+        match cache.new_file() {
+            Err(error) if error.is_about_the_disk() && cache.path.is_file() => {
+                tracing::warn!(%error, "a new certificate could not be kept");
+            }
+            created => drop(created?),
+        }
         Ok(cache)
     }
 

@@ -81,6 +81,22 @@ fn where_nothing_can_be_kept_nothing_is_ordered() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_written_any_more_is_told_from_one_that_never_could() {
+    let cache = Cache {
+        path: PathBuf::from("/cache"),
+    };
+    for (kind, may_start) in [
+        (io::ErrorKind::ReadOnlyFilesystem, true),
+        (io::ErrorKind::StorageFull, true),
+        (io::ErrorKind::PermissionDenied, false),
+        (io::ErrorKind::NotFound, false),
+    ] {
+        let error = cache.unwritable(kind.into());
+        assert_eq!(error.is_about_the_disk(), may_start, "{error}");
+    }
+}
+
+#[test]
 fn a_name_alone_is_in_the_current_folder() {
     let cache = Cache {
         path: PathBuf::from("cache"),
