@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use acceptance::{Answer, Blob};
 use bytes::Bytes;
 use futures_util::stream;
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use reqwest::{Body, Method};
 
 use super::Client;
@@ -184,7 +183,7 @@ impl Client {
     }
 
     /// Reads what became of a `PATCH`.
-    fn taken(&self, id: SessionId, session: &Session, end: usize, reply: Reply) {
+    pub(super) fn taken(&self, id: SessionId, session: &Session, end: usize, reply: Reply) {
         let Reply::Answer(answer) = reply else {
             self.broke(id);
             return;
@@ -354,68 +353,6 @@ impl Client {
         }
     }
 
-    /// Two send the same bytes to one session at once: one of them is taken.
-    pub(super) async fn duel(&mut self, repository: &str) {
-        let blob = self.new_blob();
-        let Some(id) = self.open_session(repository, &blob).await else {
-            return;
-        };
-        let Some(session) = self.world.model().session(id) else {
-            return;
-        };
-        let end = blob.bytes.len().div_ceil(2);
-        self.touch(id, end);
-        let mut other = Self {
-            world: self.world.clone(),
-            person: self.person.clone(),
-            people: self.people.clone(),
-            http: self.http.clone(),
-            random: StdRng::seed_from_u64(self.random.random()),
-            bearers: self.bearers.clone(),
-            place: self.place.clone(),
-            ..*self
-        };
-        let patch = async |client: &mut Self| {
-            let reply = client
-                .ask(repository, Access::Write, |http| {
-                    http.call(Method::PATCH, &session.location)
-                        .header("content-type", "application/octet-stream")
-                        .header("content-range", &format!("0-{}", end - 1))
-                        .body(blob.bytes.slice(..end))
-                })
-                .await;
-            match reply {
-                Reply::Answer(answer) => Some(answer),
-                Reply::Unknown => None,
-            }
-        };
-        let (one, two) = tokio::join!(patch(self), patch(&mut other));
-        let answers: Vec<_> = [one, two].into_iter().flatten().collect();
-        let taken: Vec<_> = answers
-            .iter()
-            .filter(|answer| answer.status == 202)
-            .collect();
-        self.checked();
-        if taken.len() == 2 {
-            self.finding("the same bytes are taken twice", taken[0]);
-        }
-        if answers.len() < 2 {
-            self.broke(id);
-        }
-        for answer in answers {
-            match answer.status.as_u16() {
-                202 => {
-                    self.taken(id, &session, end, Reply::Answer(answer));
-                }
-                409 | 416 => {}
-                _ => self.expect_gone(id, &session, &answer),
-            }
-        }
-        self.finish_session(id).await;
-        self.look_at(&Key::new(repository, Kind::Blob, &blob.digest))
-            .await;
-    }
-
     /// While nobody else is at work. One that may have ended is brought to its end.
     pub async fn look_at_session(&mut self, id: SessionId) {
         if self.ask_for_offset(id).await.is_none() {
@@ -440,7 +377,7 @@ impl Client {
     }
 
     /// Before a request that changes it: it may have bytes up to `end` from now on.
-    fn touch(&self, id: SessionId, end: usize) {
+    pub(super) fn touch(&self, id: SessionId, end: usize) {
         let touched = (self.world.server_time(), self.world.tick());
         self.world.model().change_session(id, |session| {
             session.possible = session.possible.max(end);
@@ -449,7 +386,7 @@ impl Client {
     }
 
     /// Whoever wrote to it may hold it for a while.
-    fn broke(&self, id: SessionId) {
+    pub(super) fn broke(&self, id: SessionId) {
         self.world
             .model()
             .change_session(id, |session| session.broken = Some(Instant::now()));
@@ -462,7 +399,7 @@ impl Client {
     }
 
     /// It is not there any more, which somebody must have ended.
-    fn expect_gone(&self, id: SessionId, session: &Session, answer: &Answer) {
+    pub(super) fn expect_gone(&self, id: SessionId, session: &Session, answer: &Answer) {
         let now = self.world.server_time();
         let may_be_gone = self.world.model().may_be_gone(session, now);
         let moved_on = answer.status == 416 && (session.ending || session.may_be_busy());
