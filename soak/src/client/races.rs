@@ -19,7 +19,7 @@ impl Client {
             return;
         };
         let end = blob.bytes.len().div_ceil(2);
-        self.touch(id, end);
+        let touched = self.touch(id, end);
         let mut other = Self {
             world: self.world.clone(),
             person: self.person.clone(),
@@ -60,7 +60,7 @@ impl Client {
         for answer in answers {
             match answer.status.as_u16() {
                 202 => {
-                    self.taken(id, &session, end, Reply::Answer(answer));
+                    self.taken(id, &session, touched, end, Reply::Answer(answer));
                 }
                 409 | 416 => {}
                 _ => self.expect_gone(id, &session, &answer),

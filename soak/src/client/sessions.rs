@@ -12,6 +12,7 @@ use super::Client;
 use super::requests::{Access, Reply};
 use crate::model::{Key, Kind, Session, SessionId};
 use crate::register::Outcome;
+use crate::weather::Tick;
 
 /// How long a client asks again before it leaves a session that is busy for later.
 const BUSY: Duration = Duration::from_secs(3);
@@ -158,7 +159,7 @@ impl Client {
         let Some(session) = self.world.model().session(id) else {
             return;
         };
-        self.touch(id, end);
+        let touched = self.touch(id, end);
         let piece = session.blob.bytes.slice(start..end);
         if breaks_off {
             self.break_off(id, &session, start, piece).await;
@@ -179,11 +180,18 @@ impl Client {
                 call.body(piece.clone())
             })
             .await;
-        self.taken(id, &session, end, reply);
+        self.taken(id, &session, touched, end, reply);
     }
 
     /// Reads what became of a `PATCH`.
-    pub(super) fn taken(&self, id: SessionId, session: &Session, end: usize, reply: Reply) {
+    pub(super) fn taken(
+        &self,
+        id: SessionId,
+        session: &Session,
+        touched: (f64, Tick),
+        end: usize,
+        reply: Reply,
+    ) {
         let Reply::Answer(answer) = reply else {
             self.broke(id);
             return;
@@ -197,6 +205,7 @@ impl Client {
                 let location = answer.header("location").to_owned();
                 self.world.model().change_session(id, |session| {
                     session.stands_at(end);
+                    session.touched = touched;
                     session.location = location;
                 });
             }
@@ -353,6 +362,32 @@ impl Client {
         }
     }
 
+    /// Goes on with many that nobody has touched for a while, and leaves as many behind: for a sweep
+    /// that is to decide at that moment which of them nobody goes on with.
+    pub async fn rush(&mut self) {
+        const OPEN: usize = 30;
+        const LENGTH: usize = 100 * SMALLEST;
+        let own = self.world.model().sessions_of(self.number);
+        for id in &own {
+            // Spread over the time that a sweep takes to start and to look around.
+            let pause = Duration::from_millis(self.random.random_range(0..80));
+            tokio::time::sleep(pause).await;
+            if let Some(offset) = self.ask_for_offset(*id).await
+                && offset < LENGTH
+            {
+                let end = LENGTH.min(offset + SMALLEST);
+                self.send_piece(*id, offset, end, false).await;
+            }
+        }
+        let repository = format!("{}/rush", self.person.name);
+        for _ in own.len()..OPEN {
+            let blob = Blob::new(vec![0; LENGTH]);
+            if let Some(id) = self.open_session(&repository, &blob).await {
+                self.send_piece(id, 0, SMALLEST, false).await;
+            }
+        }
+    }
+
     /// While nobody else is at work. One that may have ended is brought to its end.
     pub async fn look_at_session(&mut self, id: SessionId) {
         if self.ask_for_offset(id).await.is_none() {
@@ -376,13 +411,13 @@ impl Client {
         self.world.holds(&key) && self.make_personal_token().await
     }
 
-    /// Before a request that changes it: it may have bytes up to `end` from now on.
-    pub(super) fn touch(&self, id: SessionId, end: usize) {
-        let touched = (self.world.server_time(), self.world.tick());
+    /// Before a request that changes it: it may have bytes up to `end` from now on. What is to be
+    /// [`Self::taken`] has been touched then.
+    pub(super) fn touch(&self, id: SessionId, end: usize) -> (f64, Tick) {
         self.world.model().change_session(id, |session| {
             session.possible = session.possible.max(end);
-            session.touched = touched;
         });
+        (self.world.server_time(), self.world.tick())
     }
 
     /// Whoever wrote to it may hold it for a while.
