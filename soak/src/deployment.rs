@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use acceptance::{ADMIN_PASSWORD, Databases, Finished, Invocation, Launch, Process, Ready};
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use url::Url;
 
@@ -258,27 +259,27 @@ impl Deployment {
 
     /// Users, each with a personal token for everything.
     pub async fn people(&self, count: usize) -> Vec<Person> {
-        let mut people = Vec::new();
-        for number in 0..count {
-            let name = format!("user{number}");
-            let password = format!("horse battery staple {number} correct");
-            let create = self.on_accounts(["auth", "user", "create", &name, "--password-stdin"]);
-            run(create.input(format!("{password}\n")))
-                .await
-                .expect_success();
-            let mut create = self.on_accounts(["auth", "token", "create", "soak"]);
-            create = create.args(["--user", &name, "--output", "json"]);
-            for scope in ["read_registry", "write_registry", "delete_registry", "api"] {
-                create = create.args(["--scope", scope]);
-            }
-            let created = run(create).await.expect_success().json();
-            people.push(Person {
-                name,
-                password,
-                token: created["token"].as_str().unwrap().to_owned(),
-            });
+        join_all((0..count).map(|number| self.person(number))).await
+    }
+
+    async fn person(&self, number: usize) -> Person {
+        let name = format!("user{number}");
+        let password = format!("horse battery staple {number} correct");
+        let create = self.on_accounts(["auth", "user", "create", &name, "--password-stdin"]);
+        run(create.input(format!("{password}\n")))
+            .await
+            .expect_success();
+        let mut create = self.on_accounts(["auth", "token", "create", "soak"]);
+        create = create.args(["--user", &name, "--output", "json"]);
+        for scope in ["read_registry", "write_registry", "delete_registry", "api"] {
+            create = create.args(["--scope", scope]);
         }
-        people
+        let created = run(create).await.expect_success().json();
+        Person {
+            name,
+            password,
+            token: created["token"].as_str().unwrap().to_owned(),
+        }
     }
 
     fn on_accounts<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Invocation {

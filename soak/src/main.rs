@@ -43,7 +43,7 @@ use acceptance::Databases;
 use clap::{Parser, ValueEnum};
 use tempfile::TempDir;
 
-use crate::plan::{Extent, Kind, Lap};
+use crate::plan::{Extent, Kind, Lap, Planned};
 use crate::report::Report;
 
 /// Use Portcullis on the worst of days, and check that it keeps what it promised
@@ -109,6 +109,10 @@ struct Options {
     #[arg(long)]
     go_on: bool,
 
+    /// Only tell what would happen, in the next two laps or those that are asked for
+    #[arg(long)]
+    plan: bool,
+
     /// Keep logs here even if nothing failed
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -126,6 +130,10 @@ enum Database {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.plan {
+        tell_plan(&options);
+        return ExitCode::SUCCESS;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -138,6 +146,30 @@ fn main() -> ExitCode {
             // What is blocked, on a disk that is gone say, is not waited for.
             runtime.shutdown_timeout(Duration::from_secs(1));
             code
+        }
+    }
+}
+
+fn tell_plan(options: &Options) {
+    let seed = options.seed.unwrap_or_else(rand::random);
+    let course = options.course();
+    println!("seed {seed}");
+    for number in (course.first..).take(if course.seconds.is_some() {
+        2
+    } else {
+        usize::try_from(course.laps).unwrap_or(2)
+    }) {
+        let lap = Lap::new(seed, number, &course.databases, &options.extent());
+        for (round, faults) in lap.rounds.iter().enumerate() {
+            println!("lap {number} ({:?}), round {round}", lap.database);
+            for Planned {
+                after,
+                pause,
+                fault,
+            } in faults
+            {
+                println!("  after {after} operations and {pause:?}: {fault:?}");
+            }
         }
     }
 }

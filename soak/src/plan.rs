@@ -238,7 +238,7 @@ fn fault(kind: Kind, total: u64, database: Databases, random: &mut StdRng) -> Fa
         },
         Kind::SecondStart => Fault::SecondStart,
         Kind::Sweep => Fault::Sweep {
-            older_than: Duration::from_secs([10, 60, 600][random.random_range(0..3)]),
+            older_than: Duration::from_secs([10, 10, 60, 600][random.random_range(0..4)]),
         },
     }
 }

@@ -4,13 +4,14 @@
 //! them is exact. One repository they all write to.
 //!
 //! - [`requests`] sends, and judges whether an answer may be as it is;
-//! - [`sessions`], [`blobs`], [`manifests`], [`credentials`] are what is done;
+//! - [`sessions`], [`races`], [`blobs`], [`manifests`], [`credentials`] are what is done;
 //! - [`observe`] reads one thing and compares it with what was promised.
 
 mod blobs;
 mod credentials;
 mod manifests;
 mod observe;
+mod races;
 mod requests;
 mod sessions;
 

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use acceptance::{Answer, Blob};
 use bytes::Bytes;
 use futures_util::stream;
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use reqwest::{Body, Method};
 
 use super::Client;
 use super::requests::{Access, Reply};
 use crate::model::{Key, Kind, Session, SessionId};
 use crate::register::Outcome;
+use crate::weather::Tick;
 
 /// How long a client asks again before it leaves a session that is busy for later.
 const BUSY: Duration = Duration::from_secs(3);
@@ -159,7 +159,7 @@ impl Client {
         let Some(session) = self.world.model().session(id) else {
             return;
         };
-        self.touch(id, end);
+        let touched = self.touch(id, end);
         let piece = session.blob.bytes.slice(start..end);
         if breaks_off {
             self.break_off(id, &session, start, piece).await;
@@ -180,11 +180,18 @@ impl Client {
                 call.body(piece.clone())
             })
             .await;
-        self.taken(id, &session, end, reply);
+        self.taken(id, &session, touched, end, reply);
     }
 
     /// Reads what became of a `PATCH`.
-    fn taken(&self, id: SessionId, session: &Session, end: usize, reply: Reply) {
+    pub(super) fn taken(
+        &self,
+        id: SessionId,
+        session: &Session,
+        touched: (f64, Tick),
+        end: usize,
+        reply: Reply,
+    ) {
         let Reply::Answer(answer) = reply else {
             self.broke(id);
             return;
@@ -198,6 +205,7 @@ impl Client {
                 let location = answer.header("location").to_owned();
                 self.world.model().change_session(id, |session| {
                     session.stands_at(end);
+                    session.touched = touched;
                     session.location = location;
                 });
             }
@@ -354,66 +362,30 @@ impl Client {
         }
     }
 
-    /// Two send the same bytes to one session at once: one of them is taken.
-    pub(super) async fn duel(&mut self, repository: &str) {
-        let blob = self.new_blob();
-        let Some(id) = self.open_session(repository, &blob).await else {
-            return;
-        };
-        let Some(session) = self.world.model().session(id) else {
-            return;
-        };
-        let end = blob.bytes.len().div_ceil(2);
-        self.touch(id, end);
-        let mut other = Self {
-            world: self.world.clone(),
-            person: self.person.clone(),
-            people: self.people.clone(),
-            http: self.http.clone(),
-            random: StdRng::seed_from_u64(self.random.random()),
-            bearers: self.bearers.clone(),
-            place: self.place.clone(),
-            ..*self
-        };
-        let patch = async |client: &mut Self| {
-            let reply = client
-                .ask(repository, Access::Write, |http| {
-                    http.call(Method::PATCH, &session.location)
-                        .header("content-type", "application/octet-stream")
-                        .header("content-range", &format!("0-{}", end - 1))
-                        .body(blob.bytes.slice(..end))
-                })
-                .await;
-            match reply {
-                Reply::Answer(answer) => Some(answer),
-                Reply::Unknown => None,
-            }
-        };
-        let (one, two) = tokio::join!(patch(self), patch(&mut other));
-        let answers: Vec<_> = [one, two].into_iter().flatten().collect();
-        let taken: Vec<_> = answers
-            .iter()
-            .filter(|answer| answer.status == 202)
-            .collect();
-        self.checked();
-        if taken.len() == 2 {
-            self.finding("the same bytes are taken twice", taken[0]);
-        }
-        if answers.len() < 2 {
-            self.broke(id);
-        }
-        for answer in answers {
-            match answer.status.as_u16() {
-                202 => {
-                    self.taken(id, &session, end, Reply::Answer(answer));
-                }
-                409 | 416 => {}
-                _ => self.expect_gone(id, &session, &answer),
+    /// Goes on with many that nobody has touched for a while, and leaves as many behind: for a sweep
+    /// that is to decide at that moment which of them nobody goes on with.
+    pub async fn rush(&mut self) {
+        const OPEN: usize = 30;
+        const LENGTH: usize = 100 * SMALLEST;
+        let own = self.world.model().sessions_of(self.number);
+        for id in &own {
+            // Spread over the time that a sweep takes to start and to look around.
+            let pause = Duration::from_millis(self.random.random_range(0..80));
+            tokio::time::sleep(pause).await;
+            if let Some(offset) = self.ask_for_offset(*id).await
+                && offset < LENGTH
+            {
+                let end = LENGTH.min(offset + SMALLEST);
+                self.send_piece(*id, offset, end, false).await;
             }
         }
-        self.finish_session(id).await;
-        self.look_at(&Key::new(repository, Kind::Blob, &blob.digest))
-            .await;
+        let repository = format!("{}/rush", self.person.name);
+        for _ in own.len()..OPEN {
+            let blob = Blob::new(vec![0; LENGTH]);
+            if let Some(id) = self.open_session(&repository, &blob).await {
+                self.send_piece(id, 0, SMALLEST, false).await;
+            }
+        }
     }
 
     /// While nobody else is at work. One that may have ended is brought to its end.
@@ -439,17 +411,17 @@ impl Client {
         self.world.holds(&key) && self.make_personal_token().await
     }
 
-    /// Before a request that changes it: it may have bytes up to `end` from now on.
-    fn touch(&self, id: SessionId, end: usize) {
-        let touched = (self.world.server_time(), self.world.tick());
+    /// Before a request that changes it: it may have bytes up to `end` from now on. What is to be
+    /// [`Self::taken`] has been touched then.
+    pub(super) fn touch(&self, id: SessionId, end: usize) -> (f64, Tick) {
         self.world.model().change_session(id, |session| {
             session.possible = session.possible.max(end);
-            session.touched = touched;
         });
+        (self.world.server_time(), self.world.tick())
     }
 
     /// Whoever wrote to it may hold it for a while.
-    fn broke(&self, id: SessionId) {
+    pub(super) fn broke(&self, id: SessionId) {
         self.world
             .model()
             .change_session(id, |session| session.broken = Some(Instant::now()));
@@ -462,7 +434,7 @@ impl Client {
     }
 
     /// It is not there any more, which somebody must have ended.
-    fn expect_gone(&self, id: SessionId, session: &Session, answer: &Answer) {
+    pub(super) fn expect_gone(&self, id: SessionId, session: &Session, answer: &Answer) {
         let now = self.world.server_time();
         let may_be_gone = self.world.model().may_be_gone(session, now);
         let moved_on = answer.status == 416 && (session.ending || session.may_be_busy());
