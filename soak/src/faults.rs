@@ -121,7 +121,7 @@ async fn bring_about(
             // Files have the true time, whatever the servers believe.
             let ahead = u64::try_from(world.offset()).unwrap_or(0);
             let older_than = older_than + Duration::from_secs(ahead);
-            tokio::join!(deployment.sweep(older_than), probe.rush());
+            tokio::join!(deployment.sweep(older_than), probe.rush(older_than));
         }
     }
     Ok(())

@@ -364,11 +364,17 @@ impl Client {
 
     /// Goes on with many that nobody has touched for a while, and leaves as many behind: for a sweep
     /// that is to decide at that moment which of them nobody goes on with.
-    pub async fn rush(&mut self) {
+    pub async fn rush(&mut self, idle: Duration) {
         const OPEN: usize = 30;
         const LENGTH: usize = 100 * SMALLEST;
         let own = self.world.model().sessions_of(self.number);
         for id in &own {
+            let Some(session) = self.world.model().session(*id) else {
+                continue;
+            };
+            if self.world.server_time() - session.touched.0 < idle.as_secs_f64() {
+                continue;
+            }
             // Spread over the time that a sweep takes to start and to look around.
             let pause = Duration::from_millis(self.random.random_range(0..80));
             tokio::time::sleep(pause).await;
