@@ -84,7 +84,7 @@ fn why_not_written(error: &BlobStoreError) -> &'static str {
 }
 
 /// How often storage and database are compared. Nothing is removed without comparing them, either.
-const COMPARED: Duration = Duration::from_secs(60);
+const COMPARED: Duration = Duration::from_mins(1);
 
 pub fn storage_and_database(registry: &Arc<Registry>) -> Check {
     let registry = Arc::clone(registry);

@@ -23,7 +23,7 @@ use crate::metadata::storage_identity::KnownStorage;
 
 /// While content comes in, the counter grows this often: what is pushed within this time of a copy of
 /// the database may go unnoticed, and is then set aside rather than removed.
-const PACE: Duration = Duration::from_secs(60);
+const PACE: Duration = Duration::from_mins(1);
 
 /// How many blobs of the database are looked for in a storage that has no id yet.
 const SAMPLE: u32 = 100;
@@ -176,9 +176,9 @@ impl Identity {
             return Ok(());
         };
         let mut tx = database.begin().await?;
-        let counted = metadata::storage_identity::advance(&mut tx, storage).await?;
+        let advanced_to = metadata::storage_identity::advance(&mut tx, storage).await?;
         tx.commit().await?;
-        let counter = match counted {
+        let counter = match advanced_to {
             Some(counter) => counter,
             None => match known(database).await? {
                 Some(known) if known.identity.id == storage.id => storage.counter + 1,

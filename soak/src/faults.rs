@@ -112,9 +112,10 @@ async fn bring_about(
         Fault::ClockJump { offset } => jump(deployment, offset).await?,
         Fault::SecondStart => {
             if !deployment.second_start().await {
-                world
-                    .report
-                    .note("a second start on the same data was not refused");
+                deployment.finding(
+                    "a second start on the same data was not refused",
+                    &"both serve",
+                );
             }
         }
         Fault::Sweep { older_than } => {

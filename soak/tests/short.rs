@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// A seed under which both laps have all of [`FAULTS`].
-const SEED: &str = "12";
+const SEED: &str = "29";
 
 const FAULTS: [&str; 3] = ["Kill", "PowerCut", "FullDisk"];
 
