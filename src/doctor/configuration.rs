@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use auth_server::config::Settings as AuthSettings;
 use doctor::files::{Obstacle, PATIENCE, patiently, silent};
-use doctor::inside::{AuthSide, Pair, RegistrySide, TokenSide};
+use doctor::inside::{AuthSide, Pair, RegistrySide, Storage, TokenSide};
 use doctor::{Report, Verdict};
 use registry_server::config::{
     Access, Configuration, LocationBase, Realm, Settings as RegistrySettings, TokenSettings,
@@ -117,8 +117,10 @@ fn registry_side(configuration: &Configuration, settings: &RegistrySettings) -> 
         tokens,
         tls: http.tls.as_ref().and_then(tls_pair),
         serves_https: http.tls.is_some(),
-        storage: settings.storage_root.clone(),
-        read_only: settings.rules.read_only,
+        storage: Storage {
+            folder: settings.storage_root.clone(),
+            read_only: settings.rules.read_only,
+        },
         database: settings.database.clone(),
         schema: registry_server::schema(),
         host: http.host.clone(),

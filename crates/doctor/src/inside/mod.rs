@@ -35,10 +35,7 @@ pub struct RegistrySide {
     pub tls: Option<Pair>,
     /// Also with a certificate that it orders by itself, which is no pair of files.
     pub serves_https: bool,
-    /// The folder of the blobs.
-    pub storage: PathBuf,
-    /// For maintenance: nothing is to be written.
-    pub read_only: bool,
+    pub storage: Storage,
     pub database: DatabaseUrl,
     pub schema: Schema,
     /// `http.host`
@@ -47,6 +44,14 @@ pub struct RegistrySide {
     pub location_from_request: bool,
     /// Whether any proxy is believed.
     pub trusts_proxies: bool,
+}
+
+/// Where the blobs are.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pub folder: PathBuf,
+    /// For maintenance: nothing is to be written.
+    pub read_only: bool,
 }
 
 /// `auth.token`
@@ -130,7 +135,7 @@ pub async fn examine(inside: &Inside, report: &mut Report) -> Option<Belief> {
             examine_realm(inside, tokens, &http, report).await;
         }
         report.add("registry.location", pairing::location(registry));
-        storage::examine(&registry.storage, registry.read_only, report);
+        storage::examine(&registry.storage, report);
         let found = database::inspect::inspect(
             &registry.database,
             registry.schema.sqlite,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use registry_token::{Algorithm, Certificate, SigningAlgorithm, SigningKey};
 
 use super::*;
-use crate::inside::TokenSide;
+use crate::inside::{Storage, TokenSide};
 use crate::report::Status;
 use crate::testing::noon;
 
@@ -106,13 +106,15 @@ fn side(realm: &str) -> RegistrySide {
         }),
         tls: None,
         serves_https: false,
-        storage: PathBuf::from("/data"),
+        storage: Storage {
+            folder: PathBuf::from("/data"),
+            read_only: false,
+        },
         database: "sqlite:/data/registry.sqlite".parse().unwrap(),
         schema: database::Schema::EMPTY,
         host: None,
         location_from_request: false,
         trusts_proxies: false,
-        read_only: false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Storage;
 use crate::files::{Obstacle, in_words, patiently, silent};
 use crate::report::{Report, Verdict};
 
@@ -16,8 +17,8 @@ const MAX_FILES: usize = 2_000;
 /// A disk that has much to do takes its time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn examine(root: &Path, read_only: bool, report: &mut Report) {
-    let folder = root.to_owned();
+pub(super) fn examine(storage: &Storage, report: &mut Report) {
+    let Storage { folder, read_only } = storage.clone();
     let looked = patiently(PATIENCE, move || {
         let mut report = Report::default();
         if read_only {
@@ -30,7 +31,7 @@ pub(super) fn examine(root: &Path, read_only: bool, report: &mut Report) {
     if let Some(found) = looked {
         report.append(found);
     } else {
-        report.add("storage.writable", silent(root));
+        report.add("storage.writable", silent(&storage.folder));
     }
 }
 
