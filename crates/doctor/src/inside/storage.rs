@@ -18,7 +18,7 @@ const MAX_FILES: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn examine(storage: &Storage, report: &mut Report) {
-    let (folder, read_only) = (storage.folder.clone(), storage.read_only);
+    let Storage { folder, read_only } = storage.clone();
     let looked = patiently(PATIENCE, move || {
         let mut report = Report::default();
         if read_only {
