@@ -63,7 +63,10 @@ pub fn storage_writing(
                 return Ok(());
             }
             let written = blobs.check_writing().await;
-            written.map_err(|error| Failure::because(why_not_written(&error), error))
+            written.map_err(|error| Failure::because(why_not_written(&error), error))?;
+            // The probe file may take from the reserve; nobody else may.
+            let room = registry.expect_room(None).await;
+            room.map_err(|error| Failure::because("the disk is full", error))
         }
     })
     .degrades()

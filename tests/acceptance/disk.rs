@@ -182,6 +182,29 @@ async fn changes_on_a_full_disk_are_made_or_refused_and_work_again_afterwards() 
     repository.start_upload().await.cancel().await.expect(204);
 }
 
+/// Nothing can be written down on a full disk, not even what frees room: there is a reserve for that.
+#[tokio::test]
+async fn a_sweep_makes_room_on_a_full_disk() {
+    let (disk, portcullis) = on_small_disk(watched()).await;
+    let repository = portcullis.admin().repository("admin/app");
+    let mut upload = repository.start_upload().await;
+    let abandoned = Blob::random(3_000_000);
+    upload.append(abandoned.bytes).await.expect(202);
+    let _filler = disk.fill();
+    let blob = Blob::random(1_000_000);
+    expect_refusal(&repository.post_blob(&blob).await.expect(507));
+
+    Invocation::portcullis()
+        .args(["registry", "sweep", "--older-than", "0s", "--data-dir"])
+        .arg(portcullis.folder())
+        .run()
+        .expect_success()
+        .expect_says(["Removed 1 abandoned uploads"]);
+
+    repository.push_blob(&blob).await;
+    repository.expect_blob(&blob).await;
+}
+
 #[tokio::test]
 async fn who_is_strict_gets_no_requests_on_a_full_disk_and_pulls_all_the_same() {
     let setup = watched().env("REGISTRY_HEALTH_STRICT", "true");
@@ -192,6 +215,18 @@ async fn who_is_strict_gets_no_requests_on_a_full_disk_and_pulls_all_the_same() 
     let _filler = disk.fill();
     readiness(&portcullis.anonymous(), 503, "degraded").await;
     expect_pulls(&portcullis, &image).await;
+}
+
+/// What is left is kept for who makes room.
+#[tokio::test]
+async fn a_disk_with_no_more_room_than_the_reserve_is_full() {
+    let setup = watched().env("REGISTRY_STORAGE_RESERVE", "64MiB");
+    let (_disk, portcullis) = on_small_disk(setup).await;
+    let checks = readiness(&portcullis.anonymous(), 200, "degraded").await;
+    assert_eq!(checks[STORAGE]["reason"], "the disk is full", "{checks}");
+    let repository = portcullis.admin().repository("admin/app");
+    let answer = repository.post_blob(&Blob::random(1000)).await;
+    expect_sentence(&answer.expect_error(507, "UNAVAILABLE"));
 }
 
 /// The log is often on the disk that is full.

@@ -173,7 +173,7 @@ impl Registry {
     }
 
     /// Refuses what would take from the reserve. With an unknown length, some room must be left.
-    pub(super) async fn expect_room(&self, announced: Option<u64>) -> Result<(), Error> {
+    pub async fn expect_room(&self, announced: Option<u64>) -> Result<(), Error> {
         let bytes = announced.unwrap_or(0);
         if self.allowances.had_room(bytes) {
             return Ok(());
