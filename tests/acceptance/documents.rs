@@ -255,7 +255,7 @@ async fn keys_are_kept_as_their_document_says() {
         run(&line, None, &folder);
         typed += 1;
     }
-    assert_eq!(typed, 6);
+    assert_eq!(typed, 7);
     // The first, the one that replaced it, the one that was taken back, and the imported one.
     let now: Vec<String> = states().into_iter().map(|(_, state)| state).collect();
     assert_eq!(now, ["retired", "signing", "retired", "published"]);

@@ -117,7 +117,7 @@ mod tests {
             std::fs::read_dir("/proc/self/fd")
                 .unwrap()
                 .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
-                .filter(|file| file.starts_with(registry.folder.path()))
+                .filter(|file| file.starts_with(registry.folder.path()) && file.ends_with("data"))
                 .count()
         };
         for number in 0..100_u32 {
