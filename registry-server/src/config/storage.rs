@@ -25,11 +25,11 @@ pub struct Storage {
     pub reserve: Option<Size>,
 
     #[serde(default)]
-    cache: Option<Cache>,
+    pub(super) cache: Option<Cache>,
     #[serde(default)]
-    redirect: Option<Redirect>,
+    pub(super) redirect: Option<Redirect>,
     #[serde(default)]
-    tag: Option<TagLookup>,
+    pub(super) tag: Option<TagLookup>,
     #[serde(default, deserialize_with = "refused::in_memory")]
     inmemory: (),
     #[serde(default, deserialize_with = "refused::object_storage")]
