@@ -197,13 +197,13 @@ impl Attempt {
                 continue;
             }
             self.has_failed = true;
-            let untils = [
+            let ends = [
                 row.and_then(|row| row.blocked_until),
                 unwritten.and_then(|count| count.blocked_until),
             ];
             let failures =
                 row.map_or(0, |row| row.failures) + unwritten.map_or(0, |count| count.failures);
-            if let Some(until) = untils.into_iter().flatten().filter(is_block).max() {
+            if let Some(until) = ends.into_iter().flatten().filter(is_block).max() {
                 blocked_until = blocked_until.max(Some(until));
             } else if let Some(delay) = policy.delay(*kind, failures) {
                 to_claim.push((*kind, delay));
