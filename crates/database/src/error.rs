@@ -84,8 +84,10 @@ pub(crate) enum Class {
 impl Class {
     pub(crate) fn of(error: &sqlx::Error) -> Self {
         match error {
+            // Of a protocol: who answers is no database, such as a proxy that has none behind it.
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable,

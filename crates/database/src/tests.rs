@@ -184,6 +184,27 @@ async fn a_database_that_somebody_has_dropped_is_unavailable() {
     }
 }
 
+/// A proxy whose database is gone takes connections, and hangs up.
+#[tokio::test]
+async fn a_proxy_without_a_database_behind_it_is_unavailable() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = proxy.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = proxy.accept().await {
+            drop(connection);
+        }
+    });
+    let url: DatabaseUrl = format!("postgres://test@{address}/test").parse().unwrap();
+    let DatabaseUrl::Postgres(url) = &url else {
+        panic!("not PostgreSQL");
+    };
+    for _ in 0..20 {
+        let url = secrecy::ExposeSecret::expose_secret(url);
+        let error: Error = sqlx::PgConnection::connect(url).await.unwrap_err().into();
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn readers_beyond_the_bound_wait_their_turn() {
     let test = testing::TestDatabase::sqlite(&sqlite()).await;
