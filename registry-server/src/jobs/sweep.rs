@@ -14,7 +14,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use database::Database;
 use futures_util::StreamExt as _;
 
-use crate::blob_store::{BlobStore, BlobStoreError, UploadProgress};
+use crate::blob_store::{AsideBlob, BlobStore, BlobStoreError, UploadProgress};
 use crate::identity::{IdentityError, Standing};
 use crate::metadata;
 use crate::oci::{Algorithm, Digest};
@@ -253,8 +253,8 @@ impl Sweep<'_> {
         while let Some(blob) = aside.next().await {
             let blob = blob?;
             if self.is_known(&blob.digest).await? {
-                if !self.dry_run && self.store.take_back(&blob.digest).await? {
-                    tracing::info!(digest = %blob.digest, "a blob that was set aside is known again");
+                if !self.dry_run {
+                    self.take_back(&blob).await?;
                 }
             } else if blob.since < self.aside_before {
                 if !self.dry_run {
@@ -265,6 +265,20 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Pushed again meanwhile, it has its place already: then the copy goes, if that is as long.
+    async fn take_back(&self, blob: &AsideBlob) -> Result<(), SweepError> {
+        let digest = &blob.digest;
+        if self.store.take_back(digest).await? {
+            tracing::info!(%digest, "a blob that was set aside is known again");
+        }
+        match self.store.size(digest).await {
+            Ok(size) if size == blob.size => Ok(self.store.drop_aside(blob).await?),
+            // Damaged, or deleted just now: the copy may be the better one.
+            Ok(_) | Err(BlobStoreError::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn unknown_blobs(&self, report: &mut SweepReport) -> Result<(), SweepError> {

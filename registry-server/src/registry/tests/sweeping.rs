@@ -176,6 +176,20 @@ async fn what_the_database_knows_again_goes_back_to_its_place() {
 }
 
 #[tokio::test]
+async fn what_was_pushed_again_leaves_no_copy_aside() {
+    let registry = TestRegistry::new().await;
+    let blob = registry.push_blob("a", b"known").await;
+    registry.registry().standing(false).await.unwrap();
+    let now = registry.clock.now();
+    registry.store.set_aside(&blob, now).await.unwrap();
+    registry.push_blob("a", b"known").await;
+    assert_eq!(registry.store.aside().count().await, 1);
+    sweep_at(&registry, now, false).await.unwrap();
+    assert_eq!(registry.store.aside().count().await, 0);
+    assert_eq!(registry.store.size(&blob).await.unwrap(), 5);
+}
+
+#[tokio::test]
 async fn with_an_older_copy_of_the_database_nothing_goes() {
     let registry = TestRegistry::new().await;
     registry.push_blob("a", b"known").await;
